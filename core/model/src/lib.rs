@@ -1,0 +1,24 @@
+//! The words every stage of whyslow exchanges: times, labels, samples, phases, segments,
+//! observations, and the one narrow trait through which stored series are read.
+//!
+//! Nothing here touches the world. Bytes and `now` come in, values go out.
+
+pub mod labels;
+pub mod limits;
+pub mod matcher;
+pub mod observation;
+pub mod phase;
+pub mod read;
+pub mod reader;
+pub mod sample;
+pub mod seeded;
+pub mod segment;
+pub mod stats;
+pub mod time;
+
+pub use labels::Labels;
+pub use observation::Observation;
+pub use phase::Phase;
+pub use sample::Sample;
+pub use segment::Segment;
+pub use time::{Mono, Wall};

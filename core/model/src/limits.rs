@@ -1,0 +1,53 @@
+//! Every limit in one place. Hitting one is counted and shown, never silent.
+
+use std::time::Duration;
+
+/// Active series one store holds; one more is refused and counted.
+pub const SERIES_MAX: usize = 1_000_000;
+/// Labels of one series, the metric name included.
+pub const LABELS_PER_SERIES_MAX: usize = 64;
+/// Bytes of one label value.
+pub const LABEL_VALUE_BYTES_MAX: usize = 4096;
+/// Samples one query may touch.
+pub const QUERY_SAMPLES_MAX: usize = 50_000_000;
+/// Series one query may touch.
+pub const QUERY_SERIES_MAX: usize = 500_000;
+/// Steps of one range query, as Prometheus has it.
+pub const QUERY_STEPS_MAX: usize = 11_000;
+/// How long one query may run.
+pub const QUERY_TIME_MAX: Duration = Duration::from_mins(2);
+/// Bytes of one remote-write body after decompression.
+pub const REMOTE_WRITE_BYTES_MAX: usize = 32 << 20;
+/// How far behind a series' newest sample a late one may be.
+pub const OUT_OF_ORDER_WINDOW: Duration = Duration::from_hours(2);
+
+/// Redirects one run follows.
+pub const REDIRECTS_MAX: usize = 10;
+/// Bytes of a body one run reads unless the check says otherwise.
+pub const BODY_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a body kept in a transcript.
+pub const BODY_EXCERPT_BYTES_MAX: usize = 2048;
+/// Header fields kept in a transcript.
+pub const TRANSCRIPT_HEADERS_MAX: usize = 64;
+/// Bytes of one header value kept in a transcript.
+pub const TRANSCRIPT_HEADER_BYTES_MAX: usize = 1024;
+/// Addresses of one name that one run may try.
+pub const ADDRESSES_MAX: usize = 16;
+/// Certificates of one chain that are read.
+pub const CHAIN_MAX: usize = 16;
+/// Checks one process schedules.
+pub const CHECKS_MAX: usize = 20_000;
+/// Runs of one check that may be under way at once.
+pub const OVERLAPPING_RUNS_MAX: usize = 8;
+/// Runs that one target (an address or a name) may start in a second.
+pub const RUNS_PER_TARGET_PER_S_MAX: u32 = 50;
+/// Packets of one ping run.
+pub const PING_PACKETS_MAX: u16 = 100;
+/// Bytes of one configuration file.
+pub const CONFIG_BYTES_MAX: usize = 4 << 20;
+/// Observations one POST may carry.
+pub const OBSERVATIONS_PER_POST_MAX: usize = 10_000;
+/// Observations one page of an answer holds.
+pub const OBSERVATIONS_PER_PAGE_MAX: usize = 1000;
+/// Browsers that may follow one page's live changes at once.
+pub const LIVE_STREAMS_MAX: usize = 64;

@@ -1,0 +1,4 @@
+//! Active checks: what each kind asks of the network, how its phases are read, when it is due,
+//! and what an answer means. The shell carries conversations out; this crate decides and judges.
+
+pub mod run;

@@ -1,0 +1,1 @@
+//! Address to network and country, from tables the operator imports.

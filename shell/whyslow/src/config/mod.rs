@@ -1,0 +1,1 @@
+//! The configuration file: read, checked as a whole, swapped as a whole.

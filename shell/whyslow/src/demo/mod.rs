@@ -1,0 +1,1 @@
+//! `whyslow demo`: a small shop on loopback, with faults.

@@ -1,0 +1,3 @@
+//! The `whyslow` command.
+
+fn main() {}

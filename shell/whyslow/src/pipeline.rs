@@ -1,0 +1,1 @@
+//! `whyslow up`: the planes, the store and the pages, wired together.

@@ -1,0 +1,1 @@
+//! The probe role: runs checks when they are due and carries their conversations out.

@@ -1,0 +1,1 @@
+//! The store on disk: SQLite files under one directory, one writer.

@@ -1,0 +1,1 @@
+//! The one listener: API, pages, and who may talk to it.
