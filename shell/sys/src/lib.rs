@@ -1,1 +1,15 @@
-//! Placeholder.
+//! What whyslow asks of Linux directly: clocks, capabilities, kernel facts about a connection,
+//! raw ICMP sockets with kernel receive stamps, and passing file descriptors between processes.
+//!
+//! This is the only crate with `unsafe`. Each block says why it is sound, and no type of ours
+//! hands out anything whose misuse could break memory.
+
+#![expect(unsafe_code, reason = "system calls that std and socket2 do not wrap")]
+
+pub mod clock;
+pub mod error;
+pub mod privilege;
+pub mod random;
+pub mod tcp_info;
+
+pub use error::Error;
