@@ -51,3 +51,5 @@ pub const OBSERVATIONS_PER_POST_MAX: usize = 10_000;
 pub const OBSERVATIONS_PER_PAGE_MAX: usize = 1000;
 /// Browsers that may follow one page's live changes at once.
 pub const LIVE_STREAMS_MAX: usize = 64;
+/// Connections one of the demo's servers holds at once; more wait in the kernel's queue.
+pub const DEMO_CONNECTIONS_MAX: usize = 512;

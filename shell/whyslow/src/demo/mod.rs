@@ -1,1 +1,11 @@
-//! `whyslow demo`: a small shop on loopback, with faults.
+//! `whyslow demo`: a small sample shop on loopback and a script of faults, so that the pages have
+//! something to show. No root, no internet; whatever is simulated is labelled so.
+
+pub mod backend;
+pub mod balancer;
+pub mod certificates;
+pub mod networks;
+pub mod resolver;
+pub mod script;
+pub mod server;
+pub mod shop;
