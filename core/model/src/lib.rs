@@ -3,6 +3,7 @@
 //!
 //! Nothing here touches the world. Bytes and `now` come in, values go out.
 
+pub mod duration;
 pub mod labels;
 pub mod limits;
 pub mod matcher;
@@ -16,6 +17,7 @@ pub mod segment;
 pub mod stats;
 pub mod time;
 
+pub use duration::Duration;
 pub use labels::Labels;
 pub use observation::Observation;
 pub use phase::Phase;
