@@ -1,4 +1,9 @@
 //! Active checks: what each kind asks of the network, how its phases are read, when it is due,
 //! and what an answer means. The shell carries conversations out; this crate decides and judges.
 
+pub mod expect;
+pub mod json_path;
+pub mod redact;
 pub mod run;
+pub mod spec;
+pub mod target;
