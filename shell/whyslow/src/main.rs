@@ -1,3 +1,7 @@
 //! The `whyslow` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    whyslow::cli::main()
+}

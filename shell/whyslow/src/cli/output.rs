@@ -1,0 +1,193 @@
+//! Where a command's words go: results to stdout, notes and errors to stderr.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anstream::{AutoStream, ColorChoice};
+
+use super::{Exit, Stop};
+
+/// The two streams of one command. Text may carry ANSI colours; where they are not wanted
+/// (NO_COLOR, `--no-color`, a pipe, TERM=dumb) they are left out on the way.
+pub struct Output {
+    stdout: AutoStream<Box<dyn Write + Send>>,
+    stderr: AutoStream<Box<dyn Write + Send>>,
+    /// Whether notes and progress are wanted.
+    notes: bool,
+    /// Whether a person watches stderr.
+    progress: bool,
+    /// Whether a person watches stdout.
+    terminal: bool,
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("notes", &self.notes).finish_non_exhaustive()
+    }
+}
+
+impl Output {
+    /// The process's own streams.
+    pub fn of_process() -> Self {
+        let stdout_colour = AutoStream::choice(&io::stdout());
+        let stderr_colour = AutoStream::choice(&io::stderr());
+        Self {
+            stdout: coloured(Box::new(io::BufWriter::new(io::stdout())), stdout_colour),
+            stderr: coloured(Box::new(io::stderr()), stderr_colour),
+            notes: true,
+            progress: io::stderr().is_terminal(),
+            terminal: io::stdout().is_terminal(),
+        }
+    }
+
+    /// Streams kept in memory, without colours, and the place where they end up.
+    pub fn captured() -> (Self, Captured) {
+        let written = Captured::default();
+        let out = Self {
+            stdout: coloured(Box::new(Sink(Arc::clone(&written.stdout))), ColorChoice::Never),
+            stderr: coloured(Box::new(Sink(Arc::clone(&written.stderr))), ColorChoice::Never),
+            notes: true,
+            progress: false,
+            terminal: false,
+        };
+        (out, written)
+    }
+
+    /// Writes one line of the result.
+    pub fn line(&mut self, text: impl fmt::Display) -> io::Result<()> {
+        writeln!(self.stdout, "{text}")
+    }
+
+    /// Writes one JSON document and a newline.
+    pub fn json(&mut self, document: &impl serde::Serialize) -> Result<(), Stop> {
+        let text = serde_json::to_string_pretty(document)
+            .map_err(|e| Stop::operation(format!("cannot write the result as JSON: {e}")))?;
+        Ok(self.line(text)?)
+    }
+
+    /// Writes one JSON document on a single line and sends it off at once.
+    pub fn json_line(&mut self, document: &impl serde::Serialize) -> Result<(), Stop> {
+        let text = serde_json::to_string(document)
+            .map_err(|e| Stop::operation(format!("cannot write the result as JSON: {e}")))?;
+        self.line(text)?;
+        Ok(self.flush()?)
+    }
+
+    /// Sends off what was written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
+
+    /// Says something that is no result, unless `--quiet`. A stderr nobody can read is no error.
+    pub fn note(&mut self, text: impl fmt::Display) {
+        if self.notes {
+            self.note_always(text);
+        }
+    }
+
+    /// Says something that is no result, whatever `--quiet` says.
+    pub fn note_always(&mut self, text: impl fmt::Display) {
+        let _ = writeln!(self.stderr, "{text}");
+    }
+
+    /// Whether progress is wanted: a person watches stderr and did not ask for quiet.
+    pub const fn shows_progress(&self) -> bool {
+        self.progress && self.notes
+    }
+
+    /// Whether a person watches the result.
+    pub const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    pub(super) const fn silence_notes(&mut self) {
+        self.notes = false;
+    }
+
+    pub(super) fn without_colour(&mut self) {
+        self.swap_colour(ColorChoice::Never);
+    }
+
+    /// Prints why a command stopped and gives the status to end with.
+    pub(super) fn explain(&mut self, stop: &Stop) -> Exit {
+        // What was found before the stop is still worth reading.
+        let _ = self.flush();
+        if !stop.what.is_empty() {
+            self.note_always(format_args!("whyslow: {}", stop.what));
+        }
+        if let Some(hint) = &stop.hint {
+            self.note_always(format_args!("hint: {hint}"));
+        }
+        stop.exit
+    }
+
+    fn swap_colour(&mut self, choice: ColorChoice) {
+        for stream in [&mut self.stdout, &mut self.stderr] {
+            let old = std::mem::replace(stream, coloured(Box::new(io::sink()), choice));
+            *stream = coloured(old.into_inner(), choice);
+        }
+    }
+}
+
+fn coloured(to: Box<dyn Write + Send>, choice: ColorChoice) -> AutoStream<Box<dyn Write + Send>> {
+    AutoStream::new(to, choice)
+}
+
+/// What a captured command wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Captured {
+    stdout: Arc<Mutex<Vec<u8>>>,
+    stderr: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Captured {
+    /// Results, then notes.
+    pub fn texts(&self) -> (String, String) {
+        let text = |of: &Mutex<Vec<u8>>| {
+            let bytes = of.lock().unwrap_or_else(PoisonError::into_inner);
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        (text(&self.stdout), text(&self.stderr))
+    }
+}
+
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_who_left_is_not_an_error() {
+        let stop = Stop::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((stop.exit, stop.what.as_str()), (Exit::Ok, ""));
+    }
+
+    #[test]
+    fn quiet_keeps_errors_and_drops_notes() {
+        let (mut out, written) = Output::captured();
+        out.silence_notes();
+        out.note("progress");
+        out.explain(&Stop::usage("no such thing").hint("try another"));
+        assert_eq!(written.texts().1, "whyslow: no such thing\nhint: try another\n");
+    }
+
+    #[test]
+    fn colours_are_left_out_where_they_are_not_wanted() {
+        let (mut out, written) = Output::captured();
+        out.line("\u{1b}[1mbold\u{1b}[0m").unwrap();
+        assert_eq!(written.texts().0, "bold\n");
+    }
+}
