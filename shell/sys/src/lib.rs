@@ -7,8 +7,13 @@
 #![expect(unsafe_code, reason = "system calls that std and socket2 do not wrap")]
 
 pub mod clock;
+mod control;
+pub mod disk;
 pub mod error;
+pub mod icmp;
+pub mod pass;
 pub mod privilege;
+pub mod process;
 pub mod random;
 pub mod tcp_info;
 
