@@ -53,3 +53,11 @@ pub const OBSERVATIONS_PER_PAGE_MAX: usize = 1000;
 pub const LIVE_STREAMS_MAX: usize = 64;
 /// Connections one of the demo's servers holds at once; more wait in the kernel's queue.
 pub const DEMO_CONNECTIONS_MAX: usize = 512;
+/// Connections the listener holds at once; further ones wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 512;
+/// How long a client may take to send a request's head, and stay idle between two requests.
+pub const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long a request may take until its answer begins; longer than any query.
+pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(150);
+/// Bytes of a request's body where nothing else is said.
+pub const REQUEST_BODY_BYTES_MAX: usize = 2 << 20;

@@ -1,1 +1,8 @@
 //! The one listener: API, pages, and who may talk to it.
+
+pub mod access;
+pub mod guard;
+pub mod login;
+pub mod problem;
+pub mod server;
+pub mod state;

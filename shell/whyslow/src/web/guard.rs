@@ -1,0 +1,121 @@
+//! What every request passes before and every answer after its handler.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::FutureExt;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use whyslow_model::limits::REQUEST_TIME_MAX;
+
+use crate::web::access::{Caller, is_write};
+use crate::web::problem::Problem;
+use crate::web::state::AppState;
+
+/// Refuses what must not be answered, then runs the handler with a deadline and catches its panic.
+pub async fn guard(
+    State(state): State<Arc<AppState>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let as_page = wants_page(request.uri().path(), request.headers());
+    let response = match admit(&state, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            answer(request, next).await
+        }
+        Err(refusal) => refusal,
+    };
+    let mut response = match response.extensions().get::<Problem>() {
+        Some(problem) if as_page => problem.page(),
+        _ => response,
+    };
+    add_security_headers(response.headers_mut());
+    response
+}
+
+#[expect(clippy::result_large_err, reason = "the refusal is the answer itself, made once")]
+fn admit(state: &AppState, request: &Request) -> Result<Caller, Response> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let access = state.access();
+    if !access.host_allowed(uri, headers) {
+        let p =
+            Problem::forbidden("this listener does not answer to the host name it was asked by");
+        return Err(p.hint("add the name to `hosts` in the configuration").into_response());
+    }
+    if is_write(request.method()) && !access.origin_allowed(uri, headers) {
+        let p = Problem::forbidden("a page of another site asked for a change");
+        return Err(p.hint("write from whyslow's own pages, or without an Origin").into_response());
+    }
+    let caller = access.caller(headers);
+    if caller == Caller::Stranger && !open_to_strangers(uri.path()) {
+        return Err(ask_for_token(request));
+    }
+    Ok(caller)
+}
+
+/// Liveness, the login form and what it is drawn with.
+fn open_to_strangers(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/login") || path.starts_with("/ui/")
+}
+
+fn ask_for_token(request: &Request) -> Response {
+    let uri = request.uri();
+    if request.method() == Method::GET && wants_page(uri.path(), request.headers()) {
+        let wanted = uri.path_and_query().map_or("/", |p| p.as_str());
+        let next = utf8_percent_encode(wanted, NON_ALPHANUMERIC);
+        return Redirect::to(&format!("/login?next={next}")).into_response();
+    }
+    let p = Problem::unauthorized("this listener wants a token");
+    p.hint("send `Authorization: Bearer TOKEN`, or log in at /login").into_response()
+}
+
+async fn answer(request: Request, next: Next) -> Response {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(REQUEST_TIME_MAX, handled).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            tracing::error!(request = what, "the handler of a request panicked");
+            let p = Problem::internal("whyslow made a mistake while answering");
+            p.hint("its log says more; please report it").into_response()
+        }
+        Err(_) => {
+            let limit = REQUEST_TIME_MAX.as_secs();
+            let text = format!("the request took longer than {limit} s");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", text).into_response()
+        }
+    }
+}
+
+/// Whether the client is a person's browser asking for a page, and not a program.
+fn wants_page(path: &str, headers: &HeaderMap) -> bool {
+    let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
+    accepts.contains("text/html") && !path.starts_with("/api/") && path != "/metrics"
+}
+
+/// `same-origin` and not `no-referrer`: the latter makes browsers send `Origin: null` with forms.
+const SECURITY_HEADERS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+fn add_security_headers(headers: &mut HeaderMap) {
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    // What a handler says about caching stays; figures are never kept unasked.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
