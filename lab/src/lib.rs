@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Worlds to test in: real balancers, servers, resolvers, namespaces and a browser at the other end
+//! of whyslow's conversations. Never shipped.
+//!
+//! A scenario is one file under [`scenarios`] and one line in its list. It runs the built `whyslow`
+//! as a user would and judges what comes out, so it proves the promise and not the parts.
+
+pub mod certificates;
+pub mod namespace;
+pub mod peer;
+pub mod scenario;
+pub mod scenarios;
+pub mod server;
+pub mod world;

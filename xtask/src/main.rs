@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask test`, `tidy`, `bench`, `proof`.
 
+mod lab;
 mod packages;
 mod steps;
 mod test;
@@ -11,6 +12,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   test    everything CI runs: packages, style, unit tests, one short run of each lab scenario
+  lab     [NAME…] only the lab scenarios, or those named
   tidy    the house rules that no compiler knows
   help    this text
 ";
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
         Some("test") => test::run(),
+        Some("lab") => lab::run(&arguments[1..]),
         Some("tidy") => tidy::run(),
         Some("help" | "--help" | "-h") | None => {
             println!("{USAGE}");

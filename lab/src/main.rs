@@ -1,0 +1,58 @@
+//! `whyslow-lab list` names the scenarios; `whyslow-lab run NAME` plays one.
+//!
+//! Exit: 0 it holds · 1 it does not · 77 it cannot run here, and the last line says why.
+
+use std::process::ExitCode;
+
+use whyslow_lab::scenario::{Ended, Scenario};
+use whyslow_lab::scenarios;
+
+const USAGE: &str = "whyslow-lab list | run NAME…";
+/// What test runners commonly read as "skipped".
+const SKIPPED: u8 = 77;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((verb, [])) if verb == "list" => {
+            for scenario in scenarios::ALL {
+                println!("{}\t{}", scenario.name, scenario.proves);
+            }
+            ExitCode::SUCCESS
+        }
+        Some((verb, names)) if verb == "run" && !names.is_empty() => run(names),
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn run(names: &[String]) -> ExitCode {
+    let mut skipped = false;
+    for name in names {
+        let Some(scenario) = scenarios::ALL.iter().find(|s| s.name == *name) else {
+            eprintln!("there is no scenario '{name}'");
+            return ExitCode::from(64);
+        };
+        match play(scenario) {
+            Ended::Held => println!("{name}: holds"),
+            Ended::Failed(why) => {
+                println!("{name}: {why}");
+                return ExitCode::FAILURE;
+            }
+            Ended::Skipped(why) => {
+                println!("{why}");
+                skipped = true;
+            }
+        }
+    }
+    if skipped { ExitCode::from(SKIPPED) } else { ExitCode::SUCCESS }
+}
+
+fn play(scenario: &Scenario) -> Ended {
+    if let Some(lack) = scenario.lack() {
+        return Ended::Skipped(lack);
+    }
+    scenario.play().map_or_else(|e| Ended::Failed(format!("{e:#}")), |()| Ended::Held)
+}

@@ -1,0 +1,100 @@
+//! Real servers with the little configuration a scenario needs.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+
+use crate::certificates::Leaf;
+use crate::peer::{Peer, free_port, loopback};
+use crate::world::{World, words};
+
+/// Files of the Debian packages.
+pub const NGINX: &str = "/usr/sbin/nginx";
+/// HAProxy's program.
+pub const HAPROXY: &str = "/usr/sbin/haproxy";
+/// Unbound's program.
+pub const UNBOUND: &str = "/usr/sbin/unbound";
+
+/// nginx with one TLS server (HTTP/1.1 and 2) and one without TLS.
+#[derive(Debug)]
+pub struct Nginx {
+    /// Where it speaks TLS.
+    pub tls: SocketAddr,
+    /// Where it does not.
+    pub plain: SocketAddr,
+    /// The process.
+    pub peer: Peer,
+}
+
+impl Nginx {
+    /// Starts nginx with `leaf`; `locations` goes into both servers. `/page` is 13.8 kB.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start(world: &World, leaf: &Leaf, locations: &str) -> Result<Self> {
+        let (tls, plain) = (loopback(free_port()?), loopback(free_port()?));
+        world.write("page", &"a page like many others\n".repeat(575))?;
+        let root = world.dir().display();
+        let (certificate, key) = (&leaf.certificate, &leaf.key);
+        let config = world.write(
+            "nginx.conf",
+            &format!(
+                "daemon off; master_process off; pid {root}/nginx.pid; error_log stderr;\n\
+                 events {{ worker_connections 1024; }}\n\
+                 http {{ access_log off; default_type text/plain; server_names_hash_bucket_size 128;\n\
+                 client_body_temp_path {root}/b; proxy_temp_path {root}/p;\n\
+                 fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;\n\
+                 server {{ listen {tls} ssl http2; listen {plain}; root {root};\n\
+                 ssl_certificate {certificate}; ssl_certificate_key {key};\n{locations}\n}} }}\n"
+            ),
+        )?;
+        let mut command = words(&format!("{NGINX} -p {root} -e stderr -c {config}"));
+        let peer = Peer::start("nginx", world.dir(), &mut command)?.until_listening(tls)?;
+        Ok(Self { tls, plain, peer })
+    }
+}
+
+/// Unbound answering from the zone data in its configuration, without the internet.
+#[derive(Debug)]
+pub struct Unbound {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// The process.
+    pub peer: Peer,
+}
+
+impl Unbound {
+    /// Starts unbound with `zones`, lines of the `server:` clause.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start(world: &World, zones: &str) -> Result<Self> {
+        let address = loopback(free_port()?);
+        let config = world.write(
+            "unbound.conf",
+            &format!(
+                "server:\n directory: \"{}\"\n username: \"\"\n chroot: \"\"\n pidfile: \"\"\n \
+                 interface: 127.0.0.1@{}\n port: {}\n do-daemonize: no\n use-syslog: no\n \
+                 logfile: \"\"\n access-control: 127.0.0.0/8 allow\n do-not-query-localhost: no\n \
+                 module-config: \"iterator\"\n num-threads: 1\n{zones}\n\
+                 remote-control:\n control-enable: no\n",
+                world.dir().display(),
+                address.port(),
+                address.port(),
+            ),
+        )?;
+        let mut command = words(&format!("{UNBOUND} -d -c {config}"));
+        let peer = Peer::start("unbound", world.dir(), &mut command)?.until_listening(address)?;
+        Ok(Self { address, peer })
+    }
+}
+
+/// HAProxy with the configuration given.
+///
+/// # Errors
+/// Where it does not start.
+pub fn haproxy(world: &World, config: &str, listens: SocketAddr) -> Result<Peer> {
+    let config = world.write("haproxy.cfg", config)?;
+    let mut command = words(&format!("{HAPROXY} -db -f {config}"));
+    Peer::start("haproxy", world.dir(), &mut command)?.until_listening(listens)
+}
