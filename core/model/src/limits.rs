@@ -35,6 +35,12 @@ pub const TRANSCRIPT_HEADER_BYTES_MAX: usize = 1024;
 pub const ADDRESSES_MAX: usize = 16;
 /// Certificates of one chain that are read.
 pub const CHAIN_MAX: usize = 16;
+/// How often a check may run at most: a shorter interval is taken as this one.
+pub const EVERY_MIN: Duration = Duration::from_millis(100);
+/// Runs of all checks that may be under way at once; a further one waits, and is late.
+pub const RUNS_IN_FLIGHT_MAX: usize = 2000;
+/// Pings, over all runs, that may be unanswered at once; a further one waits.
+pub const PINGS_IN_FLIGHT_MAX: usize = 16_384;
 /// Checks one process schedules.
 pub const CHECKS_MAX: usize = 20_000;
 /// Runs of one check that may be under way at once.

@@ -5,5 +5,6 @@ pub mod expect;
 pub mod json_path;
 pub mod redact;
 pub mod run;
+pub mod schedule;
 pub mod spec;
 pub mod target;
