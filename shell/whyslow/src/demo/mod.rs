@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod balancer;
 pub mod certificates;
+pub mod config;
 pub mod networks;
 pub mod resolver;
 pub mod script;

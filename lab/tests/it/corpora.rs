@@ -1,0 +1,90 @@
+//! The fuzzers' committed corpora, replayed on the stable toolchain with some damage done to them,
+//! and the rule that every parser has a fuzz target, a corpus and a line here.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// One parser's entry for the fuzzer.
+type Entry = (&'static str, fn(&[u8]));
+
+const ENTRIES: &[Entry] = &[
+    ("json_path", whyslow_probe::json_path::fuzz_json_path),
+    ("target", whyslow_probe::target::fuzz_target),
+];
+
+/// Damaged copies tried of each file.
+const DAMAGES: u64 = 200;
+
+#[test]
+fn every_file_of_every_corpus_and_damaged_copies_of_it_do_no_harm() {
+    for (name, entry) in ENTRIES {
+        let mut files = 0;
+        for file in std::fs::read_dir(root().join("fuzz/corpus").join(name)).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            entry(&bytes);
+            for n in 0..DAMAGES {
+                entry(&damaged(&bytes, n));
+            }
+            files += 1;
+        }
+        assert!(files >= 3, "fuzz/corpus/{name} has {files} files");
+    }
+}
+
+#[test]
+fn every_fuzz_function_has_a_target_a_corpus_and_an_entry_here() {
+    let mut functions = BTreeSet::new();
+    for tree in ["core", "shell"] {
+        fuzz_functions(&root().join(tree), &mut functions);
+    }
+    let entries: BTreeSet<String> = ENTRIES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(functions, entries, "functions in the crates (left) and entries here (right)");
+    let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
+    for name in &entries {
+        assert!(root().join(format!("fuzz/fuzz_targets/{name}.rs")).exists(), "no target {name}");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is not in the manifest");
+    }
+}
+
+/// The `n`-th damage: some bytes flipped, cut out, doubled, or cut off. The same each time.
+fn damaged(bytes: &[u8], n: u64) -> Vec<u8> {
+    let mut state = n;
+    let mut next = move |below: usize| {
+        // Knuth's MMIX generator; any mixing will do here.
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below.max(1)
+    };
+    let mut damaged = bytes.to_vec();
+    for _ in 0..=next(4) {
+        let at = next(damaged.len());
+        match next(5) {
+            _ if damaged.is_empty() => damaged.push(0xff),
+            0 => damaged[at] ^= 1 << next(8),
+            1 => damaged.truncate(at),
+            2 => drop(damaged.remove(at)),
+            3 => damaged.insert(at, u8::try_from(next(256)).unwrap()),
+            _ => damaged.extend_from_within(at..),
+        }
+    }
+    damaged
+}
+
+/// The names behind `pub fn fuzz_` under `dir`.
+fn fuzz_functions(dir: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            fuzz_functions(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names =
+                text.lines().filter_map(|l| l.strip_prefix("pub fn fuzz_")?.split('(').next());
+            found.extend(names.map(str::to_owned));
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

@@ -1,0 +1,3 @@
+//! What must hold between the crates, on every machine.
+
+mod corpora;

@@ -1,0 +1,85 @@
+//! The demo's configuration, written as an operator would write it for a shop of their own.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::networks::Network;
+use super::shop::{BACKENDS, NAME, Shop};
+
+/// The vantage that sees every path.
+pub const INSIDE: &str = "demo-inside";
+/// Its AS number, set aside for documentation like those of the networks.
+pub const INSIDE_ASN: u32 = 64_500;
+
+/// The configuration of the vantage that runs every check on every path and serves the pages.
+pub fn inside(shop: &Shop, data: &Path, listen: SocketAddr, ca_file: &Path) -> String {
+    let port = shop.balancer.port();
+    let mut yaml = format!(
+        "# Everything here is a demo: a sample shop on loopback, with faults on purpose.\n\
+         vantage: {{name: {INSIDE}, country: GB, asn: {INSIDE_ASN}, tags: [demo, inside]}}\n\
+         data: {}\n\
+         listen: {listen}\n\
+         services:\n  shop:\n    owner: demo\n    servers:\n",
+        quoted(data),
+    );
+    for (name, at) in BACKENDS.iter().zip(shop.backends) {
+        let _ = writeln!(
+            yaml,
+            "      {name}: {{backend: app, host: {name}.{NAME}, addresses: [\"{at}\"], \
+             edge_names: [app/{name}]}}"
+        );
+    }
+    let ca = quoted(ca_file);
+    let _ = write!(
+        yaml,
+        "    paths:\n      \
+         lb: {{resolver: \"{}\", ca_file: {ca}}}\n      \
+         other-resolver: {{resolver: \"{}\", ca_file: {ca}}}\n",
+        shop.resolver, shop.other_resolver,
+    );
+    for (name, at) in BACKENDS.iter().zip(shop.backends) {
+        let _ =
+            writeln!(yaml, "      {name}: {{connect_to: \"{at}\", server: {name}, ca_file: {ca}}}");
+    }
+    let _ = write!(
+        yaml,
+        "    checks:\n      \
+         - {{name: home, kind: http, target: \"https://{NAME}:{port}/\", every: 1s, warn: 400ms, \
+         timeout: 3s}}\n      \
+         - {{name: search, kind: http, target: \"https://{NAME}:{port}/search?q=lamp\", \
+         paths: [lb], every: 2s, warn: 500ms, timeout: 3s}}\n      \
+         - {{name: certificate, kind: tls, target: \"{NAME}:{port}\", paths: [lb, web1, web2], \
+         every: 2s, timeout: 3s}}\n      \
+         - {{name: port, kind: tcp, target: \"{NAME}:{port}\", paths: [lb, web1, web2], \
+         every: 2s, timeout: 3s}}\n      \
+         - {{name: name, kind: dns, target: {NAME}, paths: [lb, other-resolver], every: 2s, \
+         warn: 300ms, timeout: 3s}}\n"
+    );
+    yaml
+}
+
+/// The configuration of a vantage inside one simulated client network: the front door only.
+pub fn client(shop: &Shop, network: &Network, data: &Path, ca_file: &Path) -> String {
+    let port = shop.balancer.port();
+    format!(
+        "vantage: {{name: {}, country: {}, asn: {}, tags: [demo, outside]}}\n\
+         data: {}\n\
+         services:\n  shop:\n    owner: demo\n    paths:\n      \
+         lb: {{resolver: \"{}\", ca_file: {}, source: {}}}\n    checks:\n      \
+         - {{name: home, kind: http, target: \"https://{NAME}:{port}/\", every: 2s, warn: 400ms, \
+         timeout: 3s}}\n",
+        network.vantage,
+        network.country,
+        network.asn,
+        quoted(data),
+        shop.other_resolver,
+        quoted(ca_file),
+        network.source(),
+    )
+}
+
+/// A path as a YAML scalar: JSON's strings are YAML's.
+fn quoted(path: &Path) -> String {
+    serde_json::Value::from(path.display().to_string()).to_string()
+}
