@@ -1,7 +1,10 @@
 //! Active checks: what each kind asks of the network, how its phases are read, when it is due,
 //! and what an answer means. The shell carries conversations out; this crate decides and judges.
 
+pub mod certificate;
+pub mod codes;
 pub mod expect;
+pub mod guard;
 pub mod json_path;
 pub mod redact;
 pub mod run;
