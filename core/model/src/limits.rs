@@ -67,3 +67,5 @@ pub const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(150);
 /// Bytes of a request's body where nothing else is said.
 pub const REQUEST_BODY_BYTES_MAX: usize = 2 << 20;
+/// Series whose names a remote-write receiver remembers, so that it need not read them again.
+pub const REMOTE_WRITE_NAMES_MAX: usize = 400_000;

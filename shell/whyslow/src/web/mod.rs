@@ -1,6 +1,7 @@
 //! The one listener: API, pages, and who may talk to it.
 
 pub mod access;
+pub mod api;
 pub mod guard;
 pub mod login;
 pub mod problem;

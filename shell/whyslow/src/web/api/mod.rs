@@ -1,0 +1,4 @@
+//! What programs ask for.
+
+pub mod prometheus;
+pub mod write;
