@@ -4,10 +4,13 @@
 //! A scenario is one file under [`scenarios`] and one line in its list. It runs the built `whyslow`
 //! as a user would and judges what comes out, so it proves the promise and not the parts.
 
+pub mod bench;
 pub mod certificates;
+pub mod figure;
 pub mod namespace;
 pub mod peer;
 pub mod scenario;
 pub mod scenarios;
 pub mod server;
+pub mod up;
 pub mod world;

@@ -1,13 +1,14 @@
-//! `whyslow-lab list` names the scenarios; `whyslow-lab run NAME` plays one.
+//! `whyslow-lab list` names the scenarios; `whyslow-lab run NAME` plays one; `whyslow-lab bench`
+//! prints figures beside the peers'.
 //!
 //! Exit: 0 it holds · 1 it does not · 77 it cannot run here, and the last line says why.
 
 use std::process::ExitCode;
 
 use whyslow_lab::scenario::{Ended, Scenario};
-use whyslow_lab::scenarios;
+use whyslow_lab::{bench, figure, scenarios};
 
-const USAGE: &str = "whyslow-lab list | run NAME…";
+const USAGE: &str = "whyslow-lab list | run NAME… | bench";
 /// What test runners commonly read as "skipped".
 const SKIPPED: u8 = 77;
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
+        Some((verb, [])) if verb == "bench" => measure(),
         Some((verb, names)) if verb == "run" && !names.is_empty() => run(names),
         _ => {
             eprintln!("{USAGE}");
@@ -48,6 +50,21 @@ fn run(names: &[String]) -> ExitCode {
         }
     }
     if skipped { ExitCode::from(SKIPPED) } else { ExitCode::SUCCESS }
+}
+
+fn measure() -> ExitCode {
+    let figures = match bench::figures() {
+        Ok(figures) => figures,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("{}", figure::HEAD);
+    for figure in figures {
+        println!("{figure}");
+    }
+    ExitCode::SUCCESS
 }
 
 fn play(scenario: &Scenario) -> Ended {

@@ -2,9 +2,13 @@
 
 mod balancer;
 mod certificates;
+mod demo;
+mod disk;
 mod dns;
 mod firewall;
+mod origin;
 pub mod phases;
+mod prometheus;
 
 use crate::scenario::Scenario;
 
@@ -15,4 +19,8 @@ pub const ALL: &[Scenario] = &[
     balancer::SCENARIO,
     firewall::SCENARIO,
     phases::SCENARIO,
+    origin::SCENARIO,
+    prometheus::SCENARIO,
+    disk::SCENARIO,
+    demo::SCENARIO,
 ];
