@@ -6,6 +6,7 @@ pub mod codes;
 pub mod expect;
 pub mod guard;
 pub mod json_path;
+pub mod ping;
 pub mod redact;
 pub mod run;
 pub mod schedule;
