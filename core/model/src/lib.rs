@@ -3,6 +3,7 @@
 //!
 //! Nothing here touches the world. Bytes and `now` come in, values go out.
 
+pub mod asn;
 pub mod conversation;
 pub mod duration;
 pub mod labels;

@@ -49,6 +49,10 @@ pub const OVERLAPPING_RUNS_MAX: usize = 8;
 pub const RUNS_PER_TARGET_PER_S_MAX: u32 = 50;
 /// Packets of one ping run.
 pub const PING_PACKETS_MAX: u16 = 100;
+/// Address ranges that one imported table may hold.
+pub const ASN_RANGES_MAX: usize = 8_000_000;
+/// Bytes of one file of address ranges.
+pub const ASN_FILE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of one configuration file.
 pub const CONFIG_BYTES_MAX: usize = 4 << 20;
 /// Observations one POST may carry.
