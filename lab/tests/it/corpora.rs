@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 type Entry = (&'static str, fn(&[u8]));
 
 const ENTRIES: &[Entry] = &[
+    ("asn_csv", whyslow_model::asn::csv::fuzz_asn_csv),
     ("json_path", whyslow_probe::json_path::fuzz_json_path),
     ("target", whyslow_probe::target::fuzz_target),
 ];

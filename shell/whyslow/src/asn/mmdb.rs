@@ -157,7 +157,7 @@ mod tests {
         fs::write(&file, tiny(record)).unwrap();
         assert!(is_one(&file));
         super::super::import(&file, dir.path()).unwrap();
-        let tables = super::super::Tables::load(dir.path()).unwrap();
+        let tables = super::super::Tables::load(dir.path(), &[]).unwrap();
         assert!(tables.owner_of_text("127.0.0.1").is_empty());
         tables.owner_of_text("192.0.2.1").to_string()
     }

@@ -14,6 +14,9 @@ use whyslow_model::limits::{ASN_FILE_BYTES_MAX, ASN_RANGES_MAX};
 
 mod mmdb;
 
+/// What an import is stored as: ranges that name networks, or countries only.
+const KINDS: [&str; 2] = ["networks", "countries"];
+
 /// Whose addresses are: one table of networks, one of countries, either of which may be empty.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
@@ -24,19 +27,20 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Reads what was imported into this data directory; empty tables where nothing was.
+    /// Reads what was imported into this data directory, and the files the configuration names
+    /// besides; empty tables where there is nothing.
     ///
     /// # Errors
     /// [`AsnError`] where a file is there and cannot be read.
-    pub fn load(data: &Path) -> Result<Self, AsnError> {
-        let table = |kind| -> Result<AsnTable, AsnError> {
-            let file = stored(data, kind);
-            if !file.exists() {
-                return Ok(AsnTable::default());
-            }
-            Ok(AsnTable::build(read_csv(&file)?.ranges))
-        };
-        Ok(Self { networks: table("networks")?, countries: table("countries")? })
+    pub fn load(data: &Path, configured: &[PathBuf]) -> Result<Self, AsnError> {
+        let imported = KINDS.map(|kind| stored(data, kind)).into_iter().filter(|f| f.exists());
+        let (mut networks, mut countries) = (Vec::new(), Vec::new());
+        for file in imported.chain(configured.iter().cloned()) {
+            let ranges = read(&file)?.ranges;
+            let names_networks = ranges.iter().any(|r| r.owner.asn.is_some());
+            if names_networks { networks.extend(ranges) } else { countries.extend(ranges) }
+        }
+        Ok(Self { networks: AsnTable::build(networks), countries: AsnTable::build(countries) })
     }
 
     /// Whose `address` is; the network table speaks first, the country table fills in.
@@ -129,21 +133,12 @@ impl AsnError {
 /// # Errors
 /// [`AsnError`] where the file cannot be read, holds nothing of use, or the copy fails.
 pub fn import(file: &Path, data: &Path) -> Result<Imported, AsnError> {
-    let size =
-        fs::metadata(file).map_err(|source| AsnError::Io { file: file.into(), source })?.len();
-    if size > ASN_FILE_BYTES_MAX {
-        return Err(AsnError::TooLarge {
-            file: file.into(),
-            limit: ASN_FILE_BYTES_MAX,
-            what: "bytes",
-        });
-    }
-    let read = if mmdb::is_one(file) { mmdb::read(file)? } else { read_csv(file)? };
+    let read = read(file)?;
     if read.ranges.is_empty() {
         return Err(AsnError::Nothing { file: file.into() });
     }
     let networks = read.ranges.iter().any(|r| r.owner.asn.is_some());
-    let kept = stored(data, if networks { "networks" } else { "countries" });
+    let kept = stored(data, KINDS[usize::from(!networks)]);
     write(&kept, &read.ranges).map_err(|source| AsnError::Io { file: kept.clone(), source })?;
     Ok(Imported {
         ranges: read.ranges.len(),
@@ -177,6 +172,16 @@ impl Read {
             self.first_refused = Some((number, reason.to_string()));
         }
     }
+}
+
+/// Reads a file of either format.
+fn read(file: &Path) -> Result<Read, AsnError> {
+    let failed = |source| AsnError::Io { file: file.into(), source };
+    if fs::metadata(file).map_err(failed)?.len() > ASN_FILE_BYTES_MAX {
+        let limit = ASN_FILE_BYTES_MAX;
+        return Err(AsnError::TooLarge { file: file.into(), limit, what: "bytes" });
+    }
+    if mmdb::is_one(file) { mmdb::read(file) } else { read_csv(file) }
 }
 
 fn stored(data: &Path, kind: &str) -> PathBuf {
@@ -247,7 +252,7 @@ mod tests {
             done.first_refused,
             Some((2, "no address range at the start of the line".into()))
         );
-        let tables = Tables::load(dir.path()).unwrap();
+        let tables = Tables::load(dir.path(), &[]).unwrap();
         assert_eq!(tables.owner_of_text("192.0.2.7:443").to_string(), "AS64500 A \"quoted\", name");
         assert!(tables.owner_of_text("not an address").is_empty());
     }
@@ -259,7 +264,7 @@ mod tests {
         let file = dir.path().join("countries-source.csv");
         fs::write(&file, "192.0.2.0,192.0.3.255,GB\n").unwrap();
         import(&file, dir.path()).unwrap();
-        let tables = Tables::load(dir.path()).unwrap();
+        let tables = Tables::load(dir.path(), &[]).unwrap();
         assert_eq!(tables.owner_of_text("192.0.2.7").to_string(), "AS64500 Example, GB");
         assert_eq!(tables.owner_of_text("192.0.3.7").to_string(), "GB");
     }
@@ -268,6 +273,6 @@ mod tests {
     fn a_file_without_ranges_replaces_nothing() {
         let (dir, result) = imported("hello\nworld\n");
         assert!(matches!(result, Err(AsnError::Nothing { .. })));
-        assert!(Tables::load(dir.path()).unwrap().is_empty());
+        assert!(Tables::load(dir.path(), &[]).unwrap().is_empty());
     }
 }

@@ -3,6 +3,7 @@
 //! A new command is a file here, its `mod` line, and one line in [`commands`]. The file holds a
 //! clap `Args` struct, whose doc comment is the command's help, and `run`.
 
+pub mod asn;
 pub mod completions;
 mod exit;
 mod output;
@@ -35,6 +36,7 @@ macro_rules! commands {
 }
 
 commands! {
+    asn => Asn,
     completions => Completions,
 }
 
