@@ -12,5 +12,6 @@ pub mod peer;
 pub mod scenario;
 pub mod scenarios;
 pub mod server;
+pub mod soak;
 pub mod up;
 pub mod world;

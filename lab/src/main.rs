@@ -1,14 +1,15 @@
 //! `whyslow-lab list` names the scenarios; `whyslow-lab run NAME` plays one; `whyslow-lab bench`
-//! prints figures beside the peers'.
+//! prints figures beside the peers'; `whyslow-lab soak SECONDS` leaves the demo running.
 //!
 //! Exit: 0 it holds · 1 it does not · 77 it cannot run here, and the last line says why.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use whyslow_lab::scenario::{Ended, Scenario};
-use whyslow_lab::{bench, figure, scenarios};
+use whyslow_lab::{bench, figure, scenarios, soak};
 
-const USAGE: &str = "whyslow-lab list | run NAME… | bench";
+const USAGE: &str = "whyslow-lab list | run NAME… | bench | soak SECONDS";
 /// What test runners commonly read as "skipped".
 const SKIPPED: u8 = 77;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some((verb, [])) if verb == "bench" => measure(),
+        Some((verb, [seconds])) if verb == "soak" => leave_running(seconds),
         Some((verb, names)) if verb == "run" && !names.is_empty() => run(names),
         _ => {
             eprintln!("{USAGE}");
@@ -50,6 +52,20 @@ fn run(names: &[String]) -> ExitCode {
         }
     }
     if skipped { ExitCode::from(SKIPPED) } else { ExitCode::SUCCESS }
+}
+
+fn leave_running(seconds: &str) -> ExitCode {
+    let Ok(seconds) = seconds.parse() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(64);
+    };
+    match soak::run(Duration::from_secs(seconds)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn measure() -> ExitCode {

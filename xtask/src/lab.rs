@@ -29,10 +29,7 @@ pub fn steps(report: &mut Report) -> Result<()> {
 /// # Errors
 /// Where one does not hold.
 pub fn run(arguments: &[String]) -> Result<()> {
-    crate::steps::sh(
-        "cargo",
-        &["build", "-q", "--release", "--locked", "-p", "whyslow", "-p", "whyslow-lab"],
-    )?;
+    crate::bench::build()?;
     let mut report = Report::default();
     if arguments.is_empty() {
         steps(&mut report)?;
@@ -43,7 +40,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
     report.close()
 }
 
-fn scenario(name: &str) -> Result<Ended> {
+/// Plays one scenario.
+///
+/// # Errors
+/// Where it does not hold.
+pub fn scenario(name: &str) -> Result<Ended> {
     let output = Command::new(program("whyslow-lab")?)
         .args(["run", name])
         .stderr(Stdio::inherit())

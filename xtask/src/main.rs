@@ -1,7 +1,9 @@
 //! The project's own chores: `cargo xtask test`, `tidy`, `bench`, `proof`.
 
+mod bench;
 mod lab;
 mod packages;
+mod proof;
 mod steps;
 mod test;
 mod tidy;
@@ -13,6 +15,8 @@ cargo xtask COMMAND
 
   test    everything CI runs: packages, style, unit tests, one short run of each lab scenario
   lab     [NAME…] only the lab scenarios, or those named
+  bench   figures beside curl, fping, blackbox_exporter and Prometheus, in one run
+  proof   [SECONDS] kills, repeats, a soak, and fuzzing for SECONDS a parser
   tidy    the house rules that no compiler knows
   help    this text
 ";
@@ -21,6 +25,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
         Some("test") => test::run(),
+        Some("bench") => bench::run(&arguments[1..]),
+        Some("proof") => proof::run(&arguments[1..]),
         Some("lab") => lab::run(&arguments[1..]),
         Some("tidy") => tidy::run(),
         Some("help" | "--help" | "-h") | None => {
