@@ -368,3 +368,53 @@ pub enum DnsFault {
     /// Our own question could not be put: in words.
     Local(String),
 }
+
+/// Make one round of ICMP echoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PingAsk {
+    /// The host.
+    pub to: IpAddr,
+    /// The local address to come from.
+    pub source: Option<IpAddr>,
+    /// How many echoes.
+    pub packets: u16,
+    /// From one echo to the next.
+    pub spacing: Duration,
+    /// How long each echo may take.
+    pub patience: Duration,
+    /// Bytes of each echo's payload.
+    pub payload_bytes: u16,
+}
+
+/// What became of a [`PingAsk`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PingDone {
+    /// When it began.
+    pub began: Mono,
+    /// When it ended.
+    pub ended: Mono,
+    /// The time of each echo that left, by the kernel's stamp on its answer, in order of leaving;
+    /// `None` where no answer came in time.
+    pub times: Vec<Option<Duration>>,
+    /// Answers beyond the first to the same echo.
+    pub duplicates: u16,
+    /// Answers that came after their echo's time was over.
+    pub late: u16,
+    /// Who said why an echo did not get there, in words.
+    pub refusal: Option<(IpAddr, String)>,
+    /// Why echoes could not leave, or none could be made at all.
+    pub fault: Option<PingFault>,
+    /// By how much our own machine may have made a time too long.
+    pub send_slowness: Duration,
+}
+
+/// Why an echo could not leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PingFault {
+    /// This process may not send any: what would mend it.
+    NotPermitted(String),
+    /// Our own kernel says there is no way: in words.
+    Unreachable(String),
+    /// Our own machine does not let us: in words.
+    Local(String),
+}
