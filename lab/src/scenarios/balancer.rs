@@ -45,7 +45,7 @@ fn run(world: &World) -> Result<()> {
         ensure!(seen.phase("resolve").is_none(), "an address was given: {:#}", seen.run);
     }
     redirects(&ask("/old", &by_balancer)?.run)?;
-    ask("/loop", &by_balancer)?.is("failed", "too_many_redirects", 2)?;
+    ask("/loop", &by_balancer)?.is("failed", "redirect_loop", 2)?;
     ask("/gone", &by_balancer)?.is("failed", "http_status", 2)?.adds_up()?;
     let cut = ask("/cut", &straight)?;
     ensure!(cut.outcome() == "failed" && cut.phase("receive").is_none(), "{:#}", cut.run);

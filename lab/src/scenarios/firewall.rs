@@ -11,7 +11,7 @@ use crate::world::{Checked, World, checked, must};
 /// See the module.
 pub const SCENARIO: Scenario = Scenario {
     name: "firewall",
-    proves: "a dropped SYN, a lost SYN, a refused port, no route and lost pings are told apart",
+    proves: "dropped and lost SYNs, refusals, no route, redirects inwards, lost pings are told apart",
     needs: &[
         Need::Root,
         Need::Program("/usr/sbin/ip"),
@@ -35,6 +35,12 @@ fn run(world: &World) -> Result<()> {
     let _server = listen(world, &pair)?;
     let fine = check(&target, "2s")?;
     fine.is("ok", "", 0)?.adds_up()?;
+
+    // From public space a redirect may lead to public space only.
+    check(&format!("http://{}:{PORT}/", Pair::PUBLIC), "2s")?.is("ok", "", 0)?;
+    let inwards = check(&format!("http://{}:{PORT}/in", Pair::PUBLIC), "2s")?;
+    inwards.is("failed", "redirect_refused", 2)?;
+    check(&format!("http://{}:{PORT}/in", Pair::SERVER), "2s")?.is("ok", "", 0)?;
 
     pair.rule(&format!("tcp dport {PORT} drop"))?;
     let dropped = check(&target, "1500ms")?;
@@ -86,8 +92,10 @@ fn listen(world: &World, pair: &Pair) -> Result<Peer> {
             "daemon off; master_process off; pid {0}/server.pid; error_log stderr;\n\
              events {{}} http {{ access_log off; client_body_temp_path {0}/b; proxy_temp_path {0}/p;\n\
              fastcgi_temp_path {0}/f; uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;\n\
-             server {{ listen {PORT}; return 204; }} }}\n",
-            world.dir().display()
+             server {{ listen {PORT}; location = / {{ return 204; }}\n\
+             location = /in {{ return 302 http://{1}:{PORT}/; }} }} }}\n",
+            world.dir().display(),
+            Pair::SERVER,
         ),
     )?;
     let mut command =

@@ -6,6 +6,7 @@ mod demo;
 mod disk;
 mod dns;
 mod firewall;
+mod hostile;
 mod origin;
 pub mod phases;
 mod prometheus;
@@ -15,6 +16,7 @@ use crate::scenario::Scenario;
 /// Every scenario, the quick ones first.
 pub const ALL: &[Scenario] = &[
     certificates::SCENARIO,
+    hostile::SCENARIO,
     dns::SCENARIO,
     balancer::SCENARIO,
     firewall::SCENARIO,

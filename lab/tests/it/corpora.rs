@@ -9,7 +9,11 @@ type Entry = (&'static str, fn(&[u8]));
 
 const ENTRIES: &[Entry] = &[
     ("asn_csv", whyslow_model::asn::csv::fuzz_asn_csv),
+    ("certificate", whyslow_probe::certificate::fuzz_certificate),
+    ("guard", whyslow_probe::guard::fuzz_guard),
     ("json_path", whyslow_probe::json_path::fuzz_json_path),
+    ("ping_packet", whyslow_probe::ping::fuzz_ping_packet),
+    ("remote_write", whyslow_store::remote_write::fuzz_remote_write),
     ("target", whyslow_probe::target::fuzz_target),
 ];
 
