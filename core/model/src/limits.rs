@@ -25,6 +25,8 @@ pub const OUT_OF_ORDER_WINDOW: Duration = Duration::from_hours(2);
 pub const REDIRECTS_MAX: usize = 10;
 /// Bytes of a body one run reads unless the check says otherwise.
 pub const BODY_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of a body kept to be judged, however much is read.
+pub const BODY_KEPT_BYTES_MAX: usize = 16 << 20;
 /// Bytes of a body kept in a transcript.
 pub const BODY_EXCERPT_BYTES_MAX: usize = 2048;
 /// Header fields kept in a transcript.

@@ -152,6 +152,9 @@ pub struct TcpFacts {
     pub min_rtt_ms: Option<f64>,
     /// Segments we had to send again, the SYN included.
     pub retransmits: Option<u32>,
+    /// Of these, SYNs.
+    #[serde(default)]
+    pub syn_retransmits: Option<u32>,
 }
 
 /// One request and its answer.
@@ -173,6 +176,9 @@ pub struct Exchange {
     pub tls: Option<TlsFacts>,
     /// `None` where no connection was made.
     pub tcp: Option<TcpFacts>,
+    /// Bytes of the answer's body that were read; `None` before an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<u64>,
     /// Whether the connection of the exchange before was used again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reused_connection: bool,
