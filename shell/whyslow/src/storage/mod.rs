@@ -1,1 +1,228 @@
 //! The store on disk: SQLite files under one directory, one writer.
+//!
+//! What [`Db::append`] acknowledges outlives a kill at any moment, and, but for the documents of
+//! runs that went well, a loss of power too. `docs/formats/data-directory.md` draws the files.
+
+mod counters;
+mod days;
+mod error;
+mod facts;
+mod file;
+mod lock;
+mod read;
+mod registry;
+mod writer;
+
+use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+use whyslow_model::matcher::Matcher;
+use whyslow_model::read::{ReadError, SeriesReader};
+use whyslow_model::seeded::Seed;
+use whyslow_model::{Observation, Sample};
+use whyslow_store::{Columns, Head, Tally};
+
+pub use counters::StoreCounters;
+pub use error::StorageError;
+pub use facts::{ObservationFilter, ObservationPage, PageRequest};
+
+use counters::Counters;
+use lock::DirectoryLock;
+use read::Reader;
+use writer::{Message, Request, Writer};
+
+/// How long the store keeps what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Observations, and runs with `keep_long`.
+    pub observations_for: Duration,
+    /// Runs without `keep_long`.
+    pub ok_runs_for: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            observations_for: Duration::from_hours(30 * 24),
+            ok_runs_for: Duration::from_hours(48),
+        }
+    }
+}
+
+/// What one append brings.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Samples, each with its own labels.
+    pub samples: Vec<Sample>,
+    /// Samples by series, without a label set for each: for remote write.
+    pub columns: Columns,
+    /// Facts.
+    pub observations: Vec<Observation>,
+    /// Documents of runs.
+    pub runs: Vec<StoredRun>,
+}
+
+/// The document of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRun {
+    /// `vantage/service:check:path/started_ns`.
+    pub id: String,
+    /// When it began.
+    pub at: whyslow_model::Wall,
+    /// Whether it is kept as long as observations are: slow and failed ones.
+    pub keep_long: bool,
+    /// The `whyslow.check/1` document.
+    pub json: String,
+}
+
+/// What became of an append.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Of its samples.
+    pub samples: Tally,
+    /// Observations that were new.
+    pub observations: u64,
+    /// Observations refused: older than the retention, or more than a day ahead of the clock.
+    pub observations_refused: u64,
+}
+
+/// The store. Cloning is cheap; all clones are the same store.
+#[derive(Clone, Debug)]
+pub struct Db(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    head: Arc<RwLock<Head>>,
+    counters: Arc<Counters>,
+    queue: mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
+}
+
+/// Samples that may wait to be written; an observation or a run counts as [`WEIGHT_OF_DOCUMENT`].
+const QUEUE_WEIGHT_MAX: u32 = 1 << 20;
+const WEIGHT_OF_DOCUMENT: usize = 64;
+
+impl Db {
+    /// Opens the directory, makes it where it is missing, and takes its lock.
+    ///
+    /// # Errors
+    /// [`StorageError`] naming the file at fault; then nothing was changed.
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, StorageError> {
+        fs::create_dir_all(dir).map_err(|e| StorageError::of_io("create", dir, &e))?;
+        let lock = DirectoryLock::take(dir)?;
+        let counters = Arc::new(Counters::default());
+        let (writer, head) = Writer::open(dir, options, Arc::clone(&counters), lock, seed())?;
+        let (queue, messages) = mpsc::channel();
+        let spawned = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer.run(&messages));
+        spawned.map_err(|e| StorageError::of_io("start the writer of", dir, &e))?;
+        let room = Arc::new(Semaphore::new(QUEUE_WEIGHT_MAX as usize));
+        Ok(Self(Arc::new(Inner { dir: dir.to_owned(), head, counters, queue, room })))
+    }
+
+    /// Stores a batch; resolves when it is durable, and waits while the queue is full.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`] and others: then nothing, or an unacknowledged part, is stored, and
+    /// the batch may be sent again.
+    pub async fn append(&self, batch: Batch) -> Result<Appended, StorageError> {
+        let Batch { samples, mut columns, observations, runs } = batch;
+        for sample in &samples {
+            columns.sample(sample);
+        }
+        let documents = (observations.len() + runs.len()) * WEIGHT_OF_DOCUMENT;
+        let weight = u32::try_from(columns.len() + documents).unwrap_or(u32::MAX);
+        let weight = weight.clamp(1, QUEUE_WEIGHT_MAX);
+        let room = Arc::clone(&self.0.room).acquire_many_owned(weight).await;
+        let room = room.map_err(|_| StorageError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let request = Request { columns, observations, runs, reply, room };
+        self.0.counters.queued(1);
+        let sent = self.0.queue.send(Message::Append(Box::new(request)));
+        sent.map_err(|_| StorageError::Closed)?;
+        answer.await.map_err(|_| StorageError::Closed)?
+    }
+
+    /// Stored series; it blocks, so call it where blocking is allowed.
+    pub fn reader(&self) -> impl SeriesReader + Send + Sync + use<> {
+        Reader::new(&self.0.head)
+    }
+
+    /// The names of labels on series that satisfy all matchers and have a point in the range.
+    ///
+    /// # Errors
+    /// [`ReadError`] where a limit is hit or the storage fails.
+    pub fn label_names(
+        &self,
+        matchers: &[Matcher],
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<String>, ReadError> {
+        Reader::new(&self.0.head).label_names(matchers, from_ms, to_ms)
+    }
+
+    /// The values of label `name` on series that satisfy all matchers and have a point in the range.
+    ///
+    /// # Errors
+    /// [`ReadError`] where a limit is hit or the storage fails.
+    pub fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<String>, ReadError> {
+        Reader::new(&self.0.head).label_values(name, matchers, from_ms, to_ms)
+    }
+
+    /// Observations that the filter wants, newest first; it blocks.
+    ///
+    /// # Errors
+    /// [`StorageError`] where a file cannot be read or the cursor is none.
+    pub fn observations(
+        &self,
+        filter: &ObservationFilter,
+        page: &PageRequest,
+    ) -> Result<ObservationPage, StorageError> {
+        facts::page(&self.0.dir, filter, page)
+    }
+
+    /// The document of one run, or `None` where it is not kept (any more); it blocks.
+    ///
+    /// # Errors
+    /// [`StorageError`] where a file cannot be read.
+    pub fn run(&self, id: &str) -> Result<Option<String>, StorageError> {
+        facts::run(&self.0.dir, id)
+    }
+
+    /// What the store counts of itself.
+    pub fn counters(&self) -> StoreCounters {
+        self.0.counters.read(&self.0.head)
+    }
+
+    /// Writes what is still queued and lets go of the directory. Other clones then answer
+    /// [`StorageError::Closed`] to appends.
+    pub async fn close(self) {
+        let (reply, done) = oneshot::channel();
+        self.0.room.close();
+        if self.0.queue.send(Message::Close(reply)).is_ok() {
+            // An error says that the writer is gone, which is what is wanted.
+            let _ = done.await;
+        }
+    }
+}
+
+/// A number nobody outside can guess; the standard library draws it from the system.
+fn seed() -> Seed {
+    Seed(std::hash::RandomState::new().build_hasher().finish())
+}
+
+#[cfg(test)]
+mod tests;
