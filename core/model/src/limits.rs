@@ -55,6 +55,8 @@ pub const PING_PACKETS_MAX: u16 = 100;
 pub const ASN_RANGES_MAX: usize = 8_000_000;
 /// Bytes of one file of address ranges.
 pub const ASN_FILE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of one ping's payload: a jumbo frame less the two headers.
+pub const PING_PAYLOAD_BYTES_MAX: u16 = 8972;
 /// Bytes of one configuration file.
 pub const CONFIG_BYTES_MAX: usize = 4 << 20;
 /// Observations one POST may carry.

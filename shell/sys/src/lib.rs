@@ -16,5 +16,6 @@ pub mod privilege;
 pub mod process;
 pub mod random;
 pub mod tcp_info;
+pub mod watch;
 
 pub use error::Error;

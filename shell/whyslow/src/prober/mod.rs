@@ -1,1 +1,7 @@
 //! The probe role: runs checks when they are due and carries their conversations out.
+
+mod ping;
+pub mod sockets;
+mod timer;
+
+pub use ping::Pinger;

@@ -1,0 +1,179 @@
+//! Where ping's sockets come from.
+//!
+//! Raw sockets need `CAP_NET_RAW`, and the process that talks to the world shall not hold it. So
+//! a child, this same program started with [`OPENER`], opens them, passes their descriptors over
+//! a Unix socket that is its standard input, and is gone. Where it may not, the datagram kind is
+//! tried, which needs no privilege but the operator's leave.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use whyslow_sys::icmp::{Family, IcmpSocket};
+use whyslow_sys::{Error, pass, privilege};
+
+/// The argument that makes this program the child which opens sockets. Nobody types it.
+pub const OPENER: &str = "open-raw-sockets";
+
+/// How long the child may take.
+const CHILD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The descriptors the child may send, in this order; a letter each in its message.
+const FAMILIES: [(Family, u8); 2] = [(Family::V4, b'4'), (Family::V6, b'6')];
+
+/// ICMP sockets, one for each family that could be had.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// For IPv4.
+    pub v4: Option<IcmpSocket>,
+    /// For IPv6.
+    pub v6: Option<IcmpSocket>,
+    /// Why there is none for IPv4, or for IPv6 where there is one for IPv4.
+    pub problem: Option<String>,
+}
+
+/// Who opens raw sockets.
+#[derive(Clone, Copy, Debug)]
+pub enum Opener<'a> {
+    /// The child, from the program at this path.
+    Child(&'a Path),
+    /// This process itself, which keeps its privileges: for programs that have no such child.
+    Here,
+}
+
+impl Sockets {
+    /// Opens what can be opened.
+    pub fn open(opener: Opener<'_>) -> Self {
+        let mut sockets = match opener {
+            Opener::Child(program) => {
+                from_child(program).unwrap_or_else(|e| Self::without(&format!("{e:#}")))
+            }
+            Opener::Here => here(),
+        };
+        for family in [Family::V4, Family::V6] {
+            if sockets.of(family).is_none() {
+                match IcmpSocket::open_datagram(family) {
+                    Ok(socket) => sockets.place(socket),
+                    Err(e) => sockets.blame(&e),
+                }
+            }
+        }
+        sockets
+    }
+
+    /// No socket at all, for this reason.
+    pub fn without(problem: &str) -> Self {
+        Self { v4: None, v6: None, problem: Some(problem.to_owned()) }
+    }
+
+    /// The socket of one family.
+    pub const fn of(&self, family: Family) -> Option<&IcmpSocket> {
+        match family {
+            Family::V4 => self.v4.as_ref(),
+            Family::V6 => self.v6.as_ref(),
+        }
+    }
+
+    fn place(&mut self, socket: IcmpSocket) {
+        match socket.family() {
+            Family::V4 => self.v4 = Some(socket),
+            Family::V6 => self.v6 = Some(socket),
+        }
+    }
+
+    fn blame(&mut self, e: &Error) {
+        self.problem.get_or_insert_with(|| match e.hint {
+            Some(hint) => format!("{e}; {hint}"),
+            None => e.to_string(),
+        });
+    }
+}
+
+/// The child's whole life: opens raw sockets, passes them on by its standard input, ends.
+///
+/// # Errors
+/// Where its standard input is no Unix socket with somebody at the other end.
+pub fn open_and_pass() -> Result<(), Error> {
+    let failed = |source| Error { operation: "use the parent's socket", hint: None, source };
+    let parent = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
+    let opened = here();
+    let mut message = vec![b':'];
+    let mut fds = Vec::new();
+    for (family, letter) in FAMILIES {
+        if let Some(socket) = opened.of(family) {
+            message.push(letter);
+            fds.push(socket.as_fd());
+        }
+    }
+    pass::send(&UnixStream::from(parent), &message, &fds)
+}
+
+fn here() -> Sockets {
+    let mut sockets = Sockets::default();
+    for (family, _) in FAMILIES {
+        // What is missing is asked for again, without privilege, by whoever wants to ping.
+        if let Ok(socket) = IcmpSocket::open_raw(family) {
+            sockets.place(socket);
+        }
+    }
+    sockets
+}
+
+fn from_child(program: &Path) -> anyhow::Result<Sockets> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_read_timeout(Some(CHILD_TIMEOUT))?;
+    let mut child = Command::new(program)
+        .arg(OPENER)
+        .env_clear()
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut message = [0; 8];
+    let received = pass::receive(&ours, &mut message);
+    // It has nothing left to do; a child that hangs must not outlive this.
+    let _ = child.kill();
+    child.wait()?;
+    let (n, fds) = received?;
+    let mut sockets = Sockets::default();
+    let letters = message.get(1..n).unwrap_or_default();
+    for (letter, fd) in letters.iter().zip(fds) {
+        if let Some((family, _)) = FAMILIES.iter().find(|(_, l)| l == letter) {
+            sockets.place(IcmpSocket::from_raw_socket(fd, *family)?);
+        }
+    }
+    Ok(sockets)
+}
+
+/// Gives up what the process needs no more once its sockets are open: every capability but those
+/// for listening on a low port and for reading files as root. To be called while there is one
+/// thread only.
+///
+/// # Errors
+/// Where the kernel refuses, which it has no reason to.
+pub fn give_up_privileges() -> Result<(), Error> {
+    use privilege::Capability::{DacOverride, NetBindService};
+    privilege::keep_only(&[DacOverride, NetBindService])?;
+    privilege::forbid_new_privileges()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_is_no_opener_leaves_us_without_raw_sockets_and_a_reason() {
+        let sockets = Sockets::open(Opener::Child(Path::new("/nonexistent/whyslow")));
+        let privileges = privilege::probe().unwrap();
+        assert_eq!(sockets.v4.is_some(), privileges.datagram_ping);
+        assert_eq!(sockets.problem.is_some(), sockets.v4.is_none() || sockets.v6.is_none());
+    }
+
+    #[test]
+    fn with_the_privilege_raw_sockets_open_here() {
+        let sockets = Sockets::open(Opener::Here);
+        assert_eq!(sockets.v4.is_some(), privilege::probe().unwrap().can_ping());
+    }
+}

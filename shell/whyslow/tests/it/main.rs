@@ -1,0 +1,3 @@
+//! Tests that need the built program.
+
+mod opener;
