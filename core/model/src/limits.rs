@@ -59,6 +59,14 @@ pub const ASN_FILE_BYTES_MAX: u64 = 1 << 30;
 pub const PING_PAYLOAD_BYTES_MAX: u16 = 8972;
 /// Bytes of one configuration file.
 pub const CONFIG_BYTES_MAX: usize = 4 << 20;
+/// Files one configuration directory may hold.
+pub const CONFIG_FILES_MAX: usize = 256;
+/// Values of one configuration file, aliases expanded.
+pub const CONFIG_NODES_MAX: usize = 400_000;
+/// Collections one inside another in a configuration file, aliases expanded.
+pub const CONFIG_DEPTH_MAX: usize = 64;
+/// Mistakes in a configuration that are told one by one; the rest are counted.
+pub const CONFIG_PROBLEMS_MAX: usize = 100;
 /// Observations one POST may carry.
 pub const OBSERVATIONS_PER_POST_MAX: usize = 10_000;
 /// Observations one page of an answer holds.

@@ -2,8 +2,18 @@
 //!
 //! [`types`] is at once the configuration, its schema and its documentation.
 
+pub mod merge;
+pub mod node;
 pub mod planned;
+pub mod problem;
+pub mod read;
+mod rules;
+mod scalar;
+pub mod secret;
+pub mod shape;
+pub mod substitute;
 pub mod types;
+pub mod world;
 
 pub use planned::{CheckId, PlannedCheck};
 pub use types::{Agent, Config, Retention, Server, Service, Storage, Vantage};
