@@ -22,7 +22,8 @@ pub fn run() -> Result<()> {
     });
     report.step("unit tests", || sh("cargo", &["test", "-q", "--workspace", "--locked"]));
     report.step("documentation", || {
-        sh("cargo", &["doc", "-q", "--workspace", "--no-deps", "--locked"])
+        let strict = "build.rustdocflags=['-Dwarnings']";
+        sh("cargo", &["doc", "-q", "--workspace", "--no-deps", "--locked", "--config", strict])
     });
     report.step("release build", || {
         sh("cargo", &["build", "-q", "--release", "--locked", "-p", "whyslow", "-p", "whyslow-lab"])
