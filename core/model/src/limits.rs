@@ -83,5 +83,17 @@ pub const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(150);
 /// Bytes of a request's body where nothing else is said.
 pub const REQUEST_BODY_BYTES_MAX: usize = 2 << 20;
-/// Series whose names a remote-write receiver remembers, so that it need not read them again.
-pub const REMOTE_WRITE_NAMES_MAX: usize = 400_000;
+/// Queries that are evaluated at once; further ones wait for their turn.
+pub const QUERIES_AT_ONCE_MAX: usize = 4;
+/// Remote-write bodies that are unpacked at once; further ones wait.
+pub const REMOTE_WRITES_AT_ONCE_MAX: usize = 8;
+/// Metric families whose descriptions are remembered from senders.
+pub const FAMILIES_MAX: usize = 10_000;
+/// Bytes of one posted observation.
+pub const OBSERVATION_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one post of observations.
+pub const OBSERVATIONS_POST_BYTES_MAX: usize = 16 << 20;
+/// Bytes of one mark.
+pub const MARK_TEXT_BYTES_MAX: usize = 1000;
+/// Bytes of one answer that the command line reads from a server.
+pub const ANSWER_BYTES_MAX: usize = 256 << 20;

@@ -6,7 +6,9 @@
 pub mod asn;
 pub mod completions;
 mod exit;
+pub mod mark;
 mod output;
+pub mod server;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -37,6 +39,7 @@ macro_rules! commands {
 
 commands! {
     asn => Asn,
+    mark => Mark,
     completions => Completions,
 }
 

@@ -73,7 +73,7 @@ pub async fn submit(
 }
 
 /// The path to go to, unless it leads to another site.
-fn own_path(next: &str) -> &str {
+pub(super) fn own_path(next: &str) -> &str {
     let leads_away = next.starts_with("//") || next.contains(['\\', '\r', '\n', '\t']);
     if next.starts_with('/') && !leads_away { next } else { "/" }
 }

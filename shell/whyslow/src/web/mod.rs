@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod api;
+pub mod client;
 pub mod guard;
 pub mod login;
 pub mod problem;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tower_http::compression::CompressionLayer;
 use whyslow_model::limits::{CONNECTIONS_MAX, HEADER_TIME_MAX, REQUEST_BODY_BYTES_MAX};
 
+use crate::web::api;
 use crate::web::guard::guard;
 use crate::web::login;
 use crate::web::problem::Problem;
@@ -34,13 +35,23 @@ pub fn router(state: &Arc<AppState>) -> Router {
 fn own_routes(state: &Arc<AppState>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
         .route("/login", get(login::form).post(login::submit))
+        .merge(api::router())
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, "bad_data", "not by this method")
         })
         .with_state(Arc::clone(state))
+}
+
+/// Whether everything that comes in can be kept.
+async fn ready(State(state): State<Arc<AppState>>) -> Result<&'static str, Problem> {
+    if state.db.counters().full {
+        return Err(Problem::unavailable("the disk is full: nothing new is stored")
+            .hint("free some space; reads go on, and writing resumes by itself"));
+    }
+    Ok("ok\n")
 }
 
 fn guarded(routes: Router, state: &Arc<AppState>) -> Router {
@@ -125,6 +136,9 @@ async fn converse(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::live::Live;
+    use crate::storage::{Db, StoreOptions};
     use crate::web::access::Access;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -132,6 +146,7 @@ mod tests {
         address: std::net::SocketAddr,
         stop: watch::Sender<bool>,
         server: tokio::task::JoinHandle<()>,
+        _dir: tempfile::TempDir,
     }
 
     async fn running(token: Option<&str>, more: Router) -> Running {
@@ -139,10 +154,14 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (stop, stopping) = watch::channel(false);
         let access = Access::new(address, &[], token, &[]).unwrap();
-        let state = Arc::new(AppState::new(access, stopping.clone()));
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
+        let config = Arc::new(Config::default());
+        let state = AppState::new(db, Live::default(), config, access, stopping.clone());
+        let state = Arc::new(state);
         let routes = guarded(more.merge(own_routes(&state)), &state);
         let server = tokio::spawn(serve(listener, routes, stopping));
-        Running { address, stop, server }
+        Running { address, stop, server, _dir: dir }
     }
 
     /// Sends `head` with `Connection: close` and gives the whole answer.

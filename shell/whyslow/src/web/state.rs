@@ -2,22 +2,69 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::watch;
+use http::StatusCode;
+use tokio::sync::{Semaphore, watch};
+use whyslow_model::Wall;
+use whyslow_model::limits::LIVE_STREAMS_MAX;
 
+use crate::config::Config;
+use crate::live::Live;
+use crate::storage::{Db, StorageError};
 use crate::web::access::Access;
+use crate::web::api::families::Families;
+use crate::web::problem::Problem;
 
-/// Shared by all requests; cheap to clone behind its `Arc`.
+/// Shared by all requests behind an `Arc`.
 #[derive(Debug)]
 pub struct AppState {
-    access: RwLock<Arc<Access>>,
+    /// The store.
+    pub db: Db,
+    /// What happens, as it happens.
+    pub live: Live,
+    /// What series' names mean.
+    pub families: Families,
+    /// When the process started.
+    pub started: Wall,
     /// Becomes true when the process is about to end, so that endless answers end too.
     pub stopping: watch::Receiver<bool>,
+    /// One place for each browser that may follow live.
+    pub live_places: Arc<Semaphore>,
+    config: RwLock<Arc<Config>>,
+    access: RwLock<Arc<Access>>,
 }
 
+/// How long a sender should wait before it tries again while the store takes nothing.
+const RETRY_S: u32 = 10;
+
 impl AppState {
-    /// A state in which `access` decides who may talk to the listener.
-    pub fn new(access: Access, stopping: watch::Receiver<bool>) -> Self {
-        Self { access: RwLock::new(Arc::new(access)), stopping }
+    /// The state of a process that has just begun.
+    pub fn new(
+        db: Db,
+        live: Live,
+        config: Arc<Config>,
+        access: Access,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            db,
+            live,
+            families: Families::default(),
+            started: whyslow_sys::clock::wall(),
+            stopping,
+            live_places: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
+            config: RwLock::new(config),
+            access: RwLock::new(Arc::new(access)),
+        }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Wall {
+        whyslow_sys::clock::wall()
+    }
+
+    /// The configuration as it is now.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The rules for callers as they are now.
@@ -25,8 +72,46 @@ impl AppState {
         Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets new rules for callers take effect with the next request.
-    pub fn replace_access(&self, access: Access) {
+    /// Lets another configuration take effect with the next request.
+    pub fn reconfigure(&self, config: Arc<Config>, access: Access) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+    }
+
+    /// Reads the store where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`Problem`] fit for the client.
+    pub async fn read_store<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Db) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let db = self.db.clone();
+        let done = tokio::task::spawn_blocking(move || read(&db)).await;
+        let done = done.map_err(|_| Problem::internal("the store could not be read"))?;
+        done.map_err(|error| storage_problem(&error))
+    }
+}
+
+/// What the store's trouble is to a client.
+pub fn storage_problem(error: &StorageError) -> Problem {
+    let problem = match error {
+        StorageError::Full { .. } => {
+            Problem::unavailable(format!("the disk is full: {error}")).retry_after(RETRY_S)
+        }
+        StorageError::Closed => Problem::unavailable("whyslow is ending").retry_after(RETRY_S),
+        StorageError::Cursor { .. } => Problem::bad_data(error.to_string()),
+        StorageError::InUse { .. }
+        | StorageError::Foreign { .. }
+        | StorageError::Newer { .. }
+        | StorageError::Damaged { .. }
+        | StorageError::Failed { .. } => {
+            tracing::error!(%error, "the store failed");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+        }
+    };
+    match error.hint() {
+        Some(hint) => problem.hint(hint),
+        None => problem,
     }
 }

@@ -1,4 +1,37 @@
 //! What programs ask for.
 
+pub mod exposition;
+pub mod families;
+pub mod live;
+pub mod marks;
+pub mod observations;
 pub mod prometheus;
 pub mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use whyslow_model::limits::{OBSERVATIONS_POST_BYTES_MAX, REMOTE_WRITE_BYTES_MAX};
+
+use crate::web::state::AppState;
+
+/// The routes below `/api/v1`.
+pub fn router() -> Router<Arc<AppState>> {
+    let large = DefaultBodyLimit::max;
+    Router::new()
+        .route("/api/v1/metadata", get(prometheus::status::metadata))
+        .route("/api/v1/status/buildinfo", get(prometheus::status::buildinfo))
+        .route("/api/v1/rules", get(prometheus::status::rules))
+        .route("/api/v1/alerts", get(prometheus::status::alerts))
+        .route("/api/v1/targets", get(prometheus::status::targets))
+        .route("/api/v1/write", post(write::write).layer(large(REMOTE_WRITE_BYTES_MAX)))
+        .route(
+            "/api/v1/observations",
+            get(observations::list)
+                .merge(post(observations::post).layer(large(OBSERVATIONS_POST_BYTES_MAX))),
+        )
+        .route("/api/v1/marks", get(marks::list).post(marks::post))
+        .route("/api/v1/live", get(live::follow))
+}

@@ -16,24 +16,29 @@ const PIECE_BYTES: usize = 64 << 10;
 pub fn result<I, T>(
     result_type: &str,
     items: I,
-    mut push: impl FnMut(&mut Vec<u8>, T) + Send + 'static,
+    warnings: &[String],
+    push: impl FnMut(&mut Vec<u8>, T) + Send + 'static,
 ) -> Response
 where
     I: IntoIterator<Item = T>,
     I::IntoIter: Send + 'static,
 {
     let head = format!(r#"{{"status":"success","data":{{"resultType":"{result_type}","result":["#);
-    in_pieces(head, items.into_iter(), move |out, item| push(out, item), "]}}")
+    in_pieces(head, items.into_iter(), push, "]}", warnings)
 }
 
 /// `{"status":"success","data":[…]}`, item by item.
-pub fn list<I, T>(items: I, mut push: impl FnMut(&mut Vec<u8>, T) + Send + 'static) -> Response
+pub fn list<I, T>(
+    items: I,
+    warnings: &[String],
+    push: impl FnMut(&mut Vec<u8>, T) + Send + 'static,
+) -> Response
 where
     I: IntoIterator<Item = T>,
     I::IntoIter: Send + 'static,
 {
     let head = r#"{"status":"success","data":["#.to_owned();
-    in_pieces(head, items.into_iter(), move |out, item| push(out, item), "]}")
+    in_pieces(head, items.into_iter(), push, "]", warnings)
 }
 
 /// `{"status":"success","data":…}` with a ready value.
@@ -42,13 +47,19 @@ pub fn data(value: &serde_json::Value) -> Response {
 }
 
 /// A scalar or string result, which is one point and no list.
-pub fn single(result_type: &str, at_ms: i64, push: impl FnOnce(&mut Vec<u8>)) -> Response {
+pub fn single(
+    result_type: &str,
+    at_ms: i64,
+    warnings: &[String],
+    push: impl FnOnce(&mut Vec<u8>),
+) -> Response {
     let head = format!(r#"{{"status":"success","data":{{"resultType":"{result_type}","result":["#);
     let mut out = head.into_bytes();
     push_time(&mut out, at_ms);
     out.push(b',');
     push(&mut out);
-    out.extend_from_slice(b"]}}");
+    out.extend_from_slice(b"]}");
+    out.extend_from_slice(end(warnings).as_bytes());
     as_json(Body::from(out))
 }
 
@@ -124,8 +135,10 @@ fn in_pieces<T>(
     head: String,
     mut items: impl Iterator<Item = T> + Send + 'static,
     mut push: impl FnMut(&mut Vec<u8>, T) + Send + 'static,
-    tail: &'static str,
+    close: &str,
+    warnings: &[String],
 ) -> Response {
+    let tail = format!("{close}{}", end(warnings));
     let mut first = Some(head);
     let mut done = false;
     let mut started = false;
@@ -159,6 +172,14 @@ fn in_pieces<T>(
     }
 }
 
+/// What comes after the data: warnings, if any, and the last brace.
+fn end(warnings: &[String]) -> String {
+    if warnings.is_empty() {
+        return "}".to_owned();
+    }
+    format!(r#","warnings":{}}}"#, serde_json::json!(warnings))
+}
+
 fn as_json(body: Body) -> Response {
     let kind = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, kind)], body).into_response()
@@ -176,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn a_vector_looks_as_prometheus_sends_it() {
         let labels = Labels::from_pairs([("__name__", "up"), ("job", "a\"b")]);
-        let answer = result("vector", [(labels, 1500, 0.5)], |out, (l, t, v)| {
+        let answer = result("vector", [(labels, 1500, 0.5)], &[], |out, (l, t, v)| {
             push_vector_item(out, &l, t, v);
         });
         assert_eq!(
@@ -188,17 +209,17 @@ mod tests {
     #[tokio::test]
     async fn nothing_found_is_an_empty_list() {
         let none: [(); 0] = [];
-        let answer = result("matrix", none, |_, ()| {});
+        let answer = result("matrix", none, &["w".to_owned()], |_, ()| {});
         assert_eq!(
             text(answer).await,
-            r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#
+            r#"{"status":"success","data":{"resultType":"matrix","result":[]},"warnings":["w"]}"#
         );
     }
 
     #[tokio::test]
     async fn a_large_answer_comes_in_pieces_that_fit_together() {
         let many = (0..20_000i64).map(|i| format!("value {i}\u{1}"));
-        let whole = text(list(many, |out, v| push_text(out, &v))).await;
+        let whole = text(list(many, &[], |out, v| push_text(out, &v))).await;
         let read: serde_json::Value = serde_json::from_str(&whole).unwrap();
         assert_eq!(read["data"].as_array().unwrap().len(), 20_000);
         assert_eq!(read["data"][19_999], "value 19999\u{1}");
@@ -206,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_scalar_is_one_point() {
-        let answer = single("scalar", 2000, |out| push_quoted_value(out, f64::INFINITY));
+        let answer = single("scalar", 2000, &[], |out| push_quoted_value(out, f64::INFINITY));
         assert_eq!(
             text(answer).await,
             r#"{"status":"success","data":{"resultType":"scalar","result":[2,"+Inf"]}}"#
