@@ -175,6 +175,12 @@ codes! {
         "What came back is no answer to the question.",
         "Something between may answer in the server's place.";
 
+    PING_NOT_PERMITTED "ping_not_permitted" Some(Wait), Some(Segment::Vantage),
+        "This process may not send pings, so nothing is known of the target.",
+        "Grant it CAP_NET_RAW; `whyslow doctor` prints the line.";
+    PING_UNREACHABLE "ping_unreachable" Some(Wait), Some(Segment::Transit),
+        "A router, or our own kernel, says that the echo cannot get there.",
+        "The message names who said so: look there.";
     PING_UNANSWERED "ping_unanswered" Some(Wait), Some(Segment::Transit),
         "No echo was answered.",
         "The host is down, the way is broken, or ICMP is dropped; a tcp check tells these apart.";

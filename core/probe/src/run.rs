@@ -204,6 +204,12 @@ pub struct PingFacts {
     pub sent: u16,
     /// Answers that came in time.
     pub received: u16,
+    /// Answers beyond the first to the same packet.
+    #[serde(default)]
+    pub duplicates: u16,
+    /// Answers that came too late to count.
+    #[serde(default)]
+    pub late: u16,
     /// Times of those.
     pub rtt_ms: RttMs,
 }
@@ -262,7 +268,7 @@ pub struct Run {
     pub failure: Option<Failure>,
     /// The sum over all exchanges.
     pub phases_ms: PhasesMs,
-    /// From start to end.
+    /// From start to end; of a ping, resolving and the mean round trip.
     pub total_ms: f64,
     /// One per request, redirects included.
     pub exchanges: Vec<Exchange>,

@@ -1,7 +1,8 @@
 //! What is kept of a slow or failed run: who was asked what, when, and what came back.
 
 use whyslow_model::conversation::{
-    ConnectAsk, Connected, DnsAsk, DnsDone, HttpAsk, HttpDone, Resolved, TcpState, TlsDone,
+    ConnectAsk, Connected, DnsAsk, DnsDone, HttpAsk, HttpDone, PingAsk, PingDone, Resolved,
+    TcpState, TlsDone,
 };
 use whyslow_model::{Mono, limits};
 
@@ -35,7 +36,9 @@ pub(crate) fn of(
     writer.lines.truncate(LINES_MAX);
     let last = entries.iter().rev().find_map(|entry| match &entry.told {
         Told::Http(done) => Some(&done.body).filter(|body| !body.is_empty()),
-        Told::Resolved(_) | Told::Connected(_) | Told::Tls(_) | Told::Dns(_) => None,
+        Told::Resolved(_) | Told::Connected(_) | Told::Tls(_) | Told::Dns(_) | Told::Ping(_) => {
+            None
+        }
     });
     let body_excerpt = last.map(|body| redact::body(body, secrets));
     Transcript { lines: writer.lines, body_excerpt }
@@ -68,9 +71,15 @@ impl Writer<'_> {
             (Step::Tls(ask), Told::Tls(done)) => self.greeted(&ask.name, done),
             (Step::Http(ask), Told::Http(done)) => self.exchanged(ask, done),
             (Step::Dns(ask), Told::Dns(done)) => self.asked(ask, done),
+            (Step::Ping(ask), Told::Ping(done)) => self.pinged(ask, done),
             // An answer to another question is the shell's mistake; there is nothing to tell.
             (
-                Step::Resolve(_) | Step::Connect(_) | Step::Tls(_) | Step::Http(_) | Step::Dns(_),
+                Step::Resolve(_)
+                | Step::Connect(_)
+                | Step::Tls(_)
+                | Step::Http(_)
+                | Step::Dns(_)
+                | Step::Ping(_),
                 _,
             ) => {}
         }
@@ -191,6 +200,30 @@ impl Writer<'_> {
         }
         if let Some(fault) = &done.fault {
             self.notable(done.ended, format!("{fault:?}"));
+        }
+    }
+
+    fn pinged(&mut self, ask: &PingAsk, done: &PingDone) {
+        for (n, time) in (0_u32..).zip(&done.times) {
+            let left = done.began.after(ask.spacing * n);
+            let text = format!("echo {} of {} to {}", n + 1, ask.packets, ask.to);
+            match time {
+                Some(time) => {
+                    let ms = time.as_secs_f64() * 1000.0;
+                    self.line(left, format!("{text}: {ms:.3} ms"));
+                }
+                None => self.notable(left, format!("{text}: no answer")),
+            }
+        }
+        if let Some((by, why)) = &done.refusal {
+            self.notable(done.ended, format!("{by} says that {why}"));
+        }
+        if let Some(fault) = &done.fault {
+            self.notable(done.ended, format!("{fault:?}"));
+        }
+        if done.duplicates > 0 || done.late > 0 {
+            let text = format!("{} answers twice, {} too late", done.duplicates, done.late);
+            self.notable(done.ended, text);
         }
     }
 }

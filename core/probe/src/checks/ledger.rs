@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use whyslow_model::conversation::{TcpState, TlsDone};
+use whyslow_model::conversation::{PingDone, TcpState, TlsDone};
 use whyslow_model::{Mono, Phase, Segment, Wall};
 
+use super::ping::Rounds;
 use super::{Context, Secrets, Step, Told};
 use crate::certificate::Judgement;
 use crate::codes::Code;
@@ -34,6 +35,7 @@ pub(super) struct Ledger {
     failure: Option<Failure>,
     warnings: Vec<String>,
     dns: Option<DnsFacts>,
+    pings: Option<Rounds>,
     entries: Vec<Entry>,
 }
 
@@ -50,6 +52,7 @@ impl Ledger {
             failure: None,
             warnings: Vec::new(),
             dns: None,
+            pings: None,
             entries: Vec::new(),
             spec,
             context,
@@ -135,6 +138,11 @@ impl Ledger {
         });
     }
 
+    /// Books `took` to `phase`, as if that was when it ended.
+    pub(super) fn spend_for(&mut self, phase: Phase, took: Duration) {
+        self.spend(phase, self.cursor.after(took));
+    }
+
     /// Keeps what the kernel says of the connection; a later word replaces an earlier one.
     pub(super) fn tcp(&mut self, state: Option<TcpState>, syn_retransmits: Option<u32>) {
         let Some(state) = state else { return };
@@ -170,6 +178,11 @@ impl Ledger {
 
     pub(super) fn dns(&mut self, facts: DnsFacts) {
         self.dns = Some(facts);
+    }
+
+    /// Adds a round of pings to those before.
+    pub(super) fn ping(&mut self, done: &PingDone) {
+        self.pings.get_or_insert_default().add(done);
     }
 
     /// Adds a sentence about what is not wrong yet.
@@ -241,7 +254,7 @@ impl Ledger {
             phases_ms,
             total_ms: ms(self.cursor.since(self.context.began)),
             exchanges: self.exchanges,
-            ping: None,
+            ping: self.pings.as_ref().map(Rounds::facts),
             dns: self.dns,
             transcript,
             belongs: Default::default(),

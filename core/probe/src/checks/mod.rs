@@ -9,6 +9,7 @@ mod dns;
 mod http;
 mod ledger;
 mod opening;
+mod ping;
 mod tcp;
 mod tls;
 
@@ -18,8 +19,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use whyslow_model::conversation::{
-    ConnectAsk, Connected, DnsAsk, DnsDone, HttpAsk, HttpDone, ResolveAsk, Resolved, TlsAsk,
-    TlsDone,
+    ConnectAsk, Connected, DnsAsk, DnsDone, HttpAsk, HttpDone, PingAsk, PingDone, ResolveAsk,
+    Resolved, TlsAsk, TlsDone,
 };
 use whyslow_model::{Mono, Segment, Wall};
 
@@ -54,22 +55,11 @@ pub const COMMON_FIELDS: &[&str] = &[
 ];
 
 /// Every kind, in the order in which they are shown.
-pub const ALL: &[&CheckKind] = &[&http::KIND, &tls::KIND, &tcp::KIND, &dns::KIND, &PING];
-
-/// Ping's engine is its own; what it measures comes as one answer.
-const PING: CheckKind = CheckKind {
-    kind: Kind::Ping,
-    summary: "A round of ICMP echoes: loss, and round-trip times by the kernel's own stamps.",
-    target: "ping:HOST",
-    fields: &["connect_to", "packets", "spacing", "payload_bytes"],
-    expects: &[],
-    segments: &[Segment::Vantage, Segment::Dns, Segment::Transit, Segment::Host],
-    metrics: &["probe_icmp_duration_seconds", "probe_icmp_reply_hop_limit"],
-};
+pub const ALL: &[&CheckKind] = &[&http::KIND, &tls::KIND, &tcp::KIND, &dns::KIND, &ping::KIND];
 
 /// The entry of one kind.
 pub fn of(kind: Kind) -> &'static CheckKind {
-    ALL.iter().copied().find(|entry| entry.kind == kind).unwrap_or(&PING)
+    ALL.iter().copied().find(|entry| entry.kind == kind).unwrap_or(&ping::KIND)
 }
 
 /// What to do next.
@@ -85,6 +75,8 @@ pub enum Step {
     Http(HttpAsk),
     /// Ask a name server.
     Dns(DnsAsk),
+    /// Make a round of pings.
+    Ping(PingAsk),
 }
 
 /// What came of a step.
@@ -100,6 +92,8 @@ pub enum Told {
     Http(HttpDone),
     /// Of [`Step::Dns`].
     Dns(DnsDone),
+    /// Of [`Step::Ping`].
+    Ping(PingDone),
 }
 
 /// Secrets the shell has read, by where they are kept.
@@ -202,6 +196,6 @@ fn talk(target: &Target, pinned: Option<SocketAddr>, ledger: &Ledger) -> Option<
         Target::Tls { host, port } => Some(Box::new(tls::Tls::new(spec, host, *port, pinned))),
         Target::Tcp { host, port } => Some(Box::new(tcp::Tcp::new(spec, host, *port, pinned))),
         Target::Dns { name, server } => Some(Box::new(dns::Dns::new(spec, name, server.as_ref()))),
-        Target::Ping { .. } => None,
+        Target::Ping { host } => Some(Box::new(ping::Ping::new(spec, host, pinned))),
     }
 }

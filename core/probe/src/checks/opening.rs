@@ -133,7 +133,7 @@ impl Opening {
             Told::Resolved(done) => self.resolved(done, ledger),
             Told::Connected(done) => self.connected(done, ledger),
             Told::Tls(done) => self.greeted(done, ledger),
-            Told::Http(_) | Told::Dns(_) => Stage::Failed,
+            Told::Http(_) | Told::Dns(_) | Told::Ping(_) => Stage::Failed,
         };
     }
 
