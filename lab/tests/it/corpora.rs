@@ -10,15 +10,19 @@ type Entry = (&'static str, fn(&[u8]));
 const ENTRIES: &[Entry] = &[
     ("asn_csv", whyslow_model::asn::csv::fuzz_asn_csv),
     ("certificate", whyslow_probe::certificate::fuzz_certificate),
+    ("chunk", whyslow_store::chunk::fuzz_chunk),
+    ("config", whyslow::config::read::fuzz_config),
     ("guard", whyslow_probe::guard::fuzz_guard),
+    ("journal", whyslow_store::journal::fuzz_journal),
     ("json_path", whyslow_probe::json_path::fuzz_json_path),
+    ("labels", whyslow_store::labels::fuzz_labels),
     ("ping_packet", whyslow_probe::ping::fuzz_ping_packet),
     ("remote_write", whyslow_store::remote_write::fuzz_remote_write),
     ("target", whyslow_probe::target::fuzz_target),
 ];
 
 /// Damaged copies tried of each file.
-const DAMAGES: u64 = 200;
+const DAMAGES: u64 = 100;
 
 #[test]
 fn every_file_of_every_corpus_and_damaged_copies_of_it_do_no_harm() {

@@ -83,3 +83,39 @@ pub fn client(shop: &Shop, network: &Network, data: &Path, ca_file: &Path) -> St
 fn quoted(path: &Path) -> String {
     serde_json::Value::from(path.display().to_string()).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::config::problem::Source;
+    use crate::config::world::World;
+    use crate::config::{Config, read};
+    use crate::demo::networks::NETWORKS;
+    use crate::demo::script::Conditions;
+
+    fn read_back(text: String) -> Config {
+        let source = Source { name: "demo.yaml".to_owned(), text };
+        read::read(vec![source], &World::nowhere()).unwrap_or_else(|p| panic!("{p}"))
+    }
+
+    #[tokio::test]
+    async fn what_the_demo_writes_is_a_configuration_without_mistakes() {
+        let (_script, conditions) = watch::channel(Conditions::default());
+        let shop = Shop::open(&conditions).await.unwrap();
+        let (data, ca) = (Path::new("/tmp/a \"b\""), Path::new("/tmp/ca.pem"));
+        let listen = SocketAddr::from(([127, 0, 0, 1], 7070));
+        let config = read_back(inside(&shop, data, listen, ca));
+        let ids: Vec<String> = config.planned_checks().iter().map(|p| p.id.to_string()).collect();
+        assert_eq!(ids.len(), 13, "{ids:?}");
+        for id in ["shop:home:lb", "shop:home:other-resolver", "shop:port:web1", "shop:name:lb"] {
+            assert!(ids.iter().any(|i| i == id), "{id} is not among {ids:?}");
+        }
+        for network in &NETWORKS {
+            let config = read_back(client(&shop, network, data, ca));
+            assert_eq!(config.vantage.asn, Some(network.asn));
+            assert_eq!(config.planned_checks().len(), 1);
+        }
+    }
+}

@@ -6,6 +6,7 @@ pub mod balancer;
 pub mod certificates;
 pub mod config;
 pub mod networks;
+pub mod play;
 pub mod resolver;
 pub mod script;
 pub mod server;
