@@ -12,6 +12,7 @@ use crate::live::Live;
 use crate::storage::{Db, StorageError};
 use crate::web::access::Access;
 use crate::web::api::families::Families;
+use crate::web::api::prometheus::gate::Gate;
 use crate::web::problem::Problem;
 
 /// Shared by all requests behind an `Arc`.
@@ -23,6 +24,8 @@ pub struct AppState {
     pub live: Live,
     /// What series' names mean.
     pub families: Families,
+    /// Where queries take their turn.
+    pub queries: Gate,
     /// When the process started.
     pub started: Wall,
     /// Becomes true when the process is about to end, so that endless answers end too.
@@ -49,6 +52,7 @@ impl AppState {
             db,
             live,
             families: Families::default(),
+            queries: Gate::default(),
             started: whyslow_sys::clock::wall(),
             stopping,
             live_places: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),

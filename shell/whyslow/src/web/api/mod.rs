@@ -21,6 +21,11 @@ use crate::web::state::AppState;
 pub fn router() -> Router<Arc<AppState>> {
     let large = DefaultBodyLimit::max;
     Router::new()
+        .route("/api/v1/query", get(prometheus::query::instant).post(prometheus::query::instant))
+        .route("/api/v1/query_range", get(prometheus::query::range).post(prometheus::query::range))
+        .route("/api/v1/series", get(prometheus::names::series).post(prometheus::names::series))
+        .route("/api/v1/labels", get(prometheus::names::labels).post(prometheus::names::labels))
+        .route("/api/v1/label/{name}/values", get(prometheus::names::values))
         .route("/api/v1/metadata", get(prometheus::status::metadata))
         .route("/api/v1/status/buildinfo", get(prometheus::status::buildinfo))
         .route("/api/v1/rules", get(prometheus::status::rules))
