@@ -10,6 +10,7 @@ mod hostile;
 mod origin;
 pub mod phases;
 mod prometheus;
+mod restart;
 
 use crate::scenario::Scenario;
 
@@ -23,6 +24,7 @@ pub const ALL: &[Scenario] = &[
     phases::SCENARIO,
     origin::SCENARIO,
     prometheus::SCENARIO,
+    restart::SCENARIO,
     disk::SCENARIO,
     demo::SCENARIO,
 ];
