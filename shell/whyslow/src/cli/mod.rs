@@ -8,6 +8,7 @@ pub mod completions;
 mod exit;
 pub mod mark;
 mod output;
+pub mod query;
 pub mod server;
 
 use std::ffi::OsString;
@@ -39,6 +40,7 @@ macro_rules! commands {
 
 commands! {
     asn => Asn,
+    query => Query,
     mark => Mark,
     completions => Completions,
 }
