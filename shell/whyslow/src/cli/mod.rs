@@ -5,6 +5,7 @@
 
 pub mod asn;
 pub mod completions;
+pub mod config;
 mod exit;
 pub mod mark;
 mod output;
@@ -39,6 +40,7 @@ macro_rules! commands {
 }
 
 commands! {
+    config => Config,
     asn => Asn,
     query => Query,
     mark => Mark,

@@ -2,11 +2,17 @@
 //!
 //! [`types`] is at once the configuration, its schema and its documentation.
 
+pub mod absolute;
+pub mod added;
+pub mod current;
+pub mod difference;
+pub mod load;
 pub mod merge;
 pub mod node;
 pub mod planned;
 pub mod problem;
 pub mod read;
+pub mod redacted;
 mod rules;
 mod scalar;
 pub mod secret;
@@ -15,7 +21,11 @@ pub mod substitute;
 pub mod types;
 pub mod world;
 
+pub use current::{Current, NotInForce, Origin, Refused, Snapshot};
+pub use load::{LoadError, load};
 pub use planned::{CheckId, PlannedCheck};
+pub use problem::Problems;
+pub use redacted::redacted;
 pub use types::{Agent, Config, Retention, Server, Service, Storage, Vantage};
 
 /// The JSON Schema (2020-12) of the configuration, for editors and for [`Config`]'s own checks.

@@ -42,6 +42,11 @@ fn judged(sources: &[Source], world: &World<'_>, problems: &mut Vec<Problem>) ->
         trees.extend(node::read(file, &source.text, problems));
     }
     let mut tree = merge::merge(trees, problems)?;
+    for problem in problems.iter_mut().filter(|p| p.path.is_empty()).take(CONFIG_PROBLEMS_MAX) {
+        let also = problem.also.as_ref().map(|(at, _)| *at);
+        let known = tree.path_to(problem.at).or_else(|| tree.path_to(also?));
+        problem.path = known.unwrap_or_default();
+    }
     substitute(&mut tree, world.environment, problems);
     let schema = Json::from(super::schema());
     let shaped = shape(&tree, &schema, problems)?;

@@ -59,9 +59,9 @@ impl SecretError {
     }
 }
 
-/// Reads a secret; relative file names begin at `base`, the configuration's own directory.
-pub fn reveal(at: &SecretRef, base: &Path) -> Result<Revealed, SecretError> {
-    read_in(at, &World::here(base))
+/// Reads a secret. A configuration that was loaded has absolute file names only.
+pub fn reveal(at: &SecretRef) -> Result<Revealed, SecretError> {
+    read_in(at, &World::here(Path::new("")))
 }
 
 /// Reads a secret in a given world. One line break at the end of a file is dropped.
@@ -93,21 +93,22 @@ mod tests {
     fn a_secret_is_one_line_and_never_printed() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
-        let secret = reveal(&SecretRef::File("token".into()), dir.path()).unwrap();
+        let file = |name: &str| SecretRef::File(dir.path().join(name).display().to_string());
+        let secret = reveal(&file("token")).unwrap();
         assert_eq!(secret.expose(), "s3cret");
         assert_eq!(format!("{secret:?}"), "…");
     }
 
     #[test]
     fn a_secret_that_is_not_there_is_told_with_its_name() {
-        let error = reveal(&SecretRef::File("/nowhere/token".into()), Path::new("/")).unwrap_err();
+        let error = reveal(&SecretRef::File("/nowhere/token".into())).unwrap_err();
         assert!(error.to_string().contains("/nowhere/token"), "{error}");
-        let error =
-            reveal(&SecretRef::Env("WHYSLOW_TEST_UNSET".into()), Path::new("/")).unwrap_err();
+        let error = reveal(&SecretRef::Env("WHYSLOW_TEST_UNSET".into())).unwrap_err();
         assert!(matches!(error, SecretError::Env(_)));
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("empty"), "\n").unwrap();
-        let error = reveal(&SecretRef::File("empty".into()), dir.path()).unwrap_err();
+        let empty = dir.path().join("empty");
+        std::fs::write(&empty, "\n").unwrap();
+        let error = reveal(&SecretRef::File(empty.display().to_string())).unwrap_err();
         assert!(matches!(error, SecretError::Empty(_)));
     }
 }
