@@ -96,28 +96,36 @@ impl Evaluator<'_> {
         inner: &Block,
     ) -> Result<Block, EvalError> {
         let groups = self.groups(grouping, inner);
-        let mut places = self.options.seed.map::<(usize, u64), usize>();
-        let mut answer = Block::empty(inner.steps);
+        // The new label counts as one of the inner vector's, so it can be grouped away.
+        let hidden = matches!(grouping, Grouping::Without(out) if out.iter().any(|l| l == label));
+        let steps = inner.steps;
+        let mut by_value = self.options.seed.map::<(usize, u64), usize>();
+        let mut by_labels = self.options.seed.map::<Labels, usize>();
+        let mut answer = Block::empty(steps);
         for ((_, row), group) in inner.rows().zip(&groups.of_row) {
             self.budget.check()?;
             for (i, value) in row.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
                 let key = (*group, if value.is_nan() { f64::NAN } else { *value }.to_bits());
-                let place = match places.get(&key) {
-                    Some(place) => *place,
-                    None => {
-                        self.budget.compute(inner.steps)?;
-                        let place = answer.labels.len();
-                        places.insert(key, place);
-                        answer.labels.push(groups.labels[*group].with(label, &written(*value)));
-                        answer.values.resize((place + 1) * inner.steps, ABSENT);
-                        place
-                    }
-                };
-                let cell = &mut answer.values[place * inner.steps + i];
+                let place = *by_value.entry(key).or_insert_with(|| {
+                    let of_group = &groups.labels[*group];
+                    let labels = match hidden {
+                        true => of_group.clone(),
+                        false => of_group.with(label, &written(*value)),
+                    };
+                    *by_labels.entry(labels).or_insert_with_key(|labels| {
+                        answer.labels.push(labels.clone());
+                        answer.labels.len() - 1
+                    })
+                });
+                if place * steps == answer.values.len() {
+                    self.budget.compute(steps)?;
+                    answer.values.resize((place + 1) * steps, ABSENT);
+                }
+                let cell = &mut answer.values[place * steps + i];
                 *cell = if is_absent(*cell) { 1.0 } else { *cell + 1.0 };
             }
         }
-        super::block::merge_equal(&answer, self.options.seed)
+        Ok(answer)
     }
 }
 

@@ -1,9 +1,16 @@
 //! The language's conformance, told in scripts, laws and hostile texts.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a script that cannot be read is a failed test"
+)]
+
 mod memory;
 mod script;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "scripts are files found by folder")]
 fn every_script_gives_what_it_expects() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();

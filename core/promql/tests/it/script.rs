@@ -126,7 +126,7 @@ impl State {
                 expected.push((*line).to_owned());
             }
         }
-        compare(found, expected, ordered)
+        compare(found, &expected, ordered)
     }
 
     /// Each series as its name and its cells.
@@ -186,7 +186,7 @@ fn instant(answer: Answer) -> Vec<Found> {
     }
 }
 
-fn compare(mut found: Vec<Found>, expected: Vec<String>, ordered: bool) -> Result<(), String> {
+fn compare(mut found: Vec<Found>, expected: &[String], ordered: bool) -> Result<(), String> {
     let mut wanted: Vec<Found> = expected.iter().map(|l| parse_expected(l)).collect();
     if !ordered {
         found.sort_by(|a, b| a.name.cmp(&b.name));
