@@ -33,6 +33,10 @@ pub const BODY_EXCERPT_BYTES_MAX: usize = 2048;
 pub const TRANSCRIPT_HEADERS_MAX: usize = 64;
 /// Bytes of one header value kept in a transcript.
 pub const TRANSCRIPT_HEADER_BYTES_MAX: usize = 1024;
+/// Questions that one run may put to name servers for one name.
+pub const NAME_SERVER_TRIES_MAX: usize = 64;
+/// Records of one DNS answer that are kept.
+pub const DNS_ANSWERS_MAX: usize = 256;
 /// Addresses of one name that one run may try.
 pub const ADDRESSES_MAX: usize = 16;
 /// Certificates of one chain that are read.

@@ -1,0 +1,254 @@
+//! Whom to trust: sets of certificates and TLS settings, made once and shared by every check
+//! that asks for the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+use whyslow_model::conversation::{ChainFault, Trust};
+
+/// Settings kept at once; an operator's configuration has a handful.
+const PREPARED_MAX: usize = 256;
+
+/// What has been made so far.
+#[derive(Debug, Default)]
+pub struct Store {
+    prepared: Mutex<BTreeMap<Key, Arc<Prepared>>>,
+}
+
+/// Whom to trust, and which protocols to offer.
+type Key = (Trust, Vec<&'static str>);
+
+/// Everything a handshake under one [`Trust`] needs.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) config: Arc<ClientConfig>,
+    roots: RootCertStore,
+    /// Certificates of the operator's own file, which may also be a server's own certificate.
+    pinned: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+    /// The files it was made from and when each was changed last.
+    files: Vec<(String, Option<SystemTime>)>,
+    /// The chain verified last, so that the same one need not be verified each time.
+    verified: Mutex<Option<Verified>>,
+}
+
+/// A chain found good, for a name, until its first certificate ends.
+#[derive(Debug)]
+struct Verified {
+    chain: Vec<Vec<u8>>,
+    at: UnixTime,
+}
+
+/// How long a chain found good is taken for good without being verified again.
+const VERIFIED_S_MAX: u64 = 600;
+
+impl Store {
+    /// The settings for `trust` that offer `alpn`, made anew where a file has changed.
+    ///
+    /// # Errors
+    /// A sentence that names the file that cannot be used.
+    pub(crate) fn prepared(
+        &self,
+        trust: &Trust,
+        alpn: &[&'static str],
+    ) -> Result<Arc<Prepared>, String> {
+        let key = (trust.clone(), alpn.to_vec());
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = prepared.get(&key)
+            && made.files.iter().all(|(file, then)| changed(file) == *then)
+        {
+            return Ok(Arc::clone(made));
+        }
+        let made = Arc::new(Prepared::make(trust, alpn)?);
+        if prepared.len() >= PREPARED_MAX {
+            prepared.clear();
+        }
+        prepared.insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+}
+
+impl Prepared {
+    fn make(trust: &Trust, alpn: &[&'static str]) -> Result<Self, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let pinned = match &trust.ca_file {
+            Some(file) => certificates(file)?,
+            None => Vec::new(),
+        };
+        let roots = roots(trust, &pinned)?;
+        let verifier = Arc::new(Deferred(Arc::clone(&provider)));
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| format!("TLS cannot be set up: {e}"))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &trust.client {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates(certificate)?;
+                let key_der = PrivateKeyDer::from_pem_file(key)
+                    .map_err(|e| format!("the private key in {key} cannot be used: {e}"))?;
+                builder.with_client_auth_cert(chain, key_der).map_err(|e| {
+                    format!("the certificate in {certificate} cannot be used with {key}: {e}")
+                })?
+            }
+        };
+        // A measurement is of a whole handshake, each time.
+        config.resumption = Resumption::disabled();
+        config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
+        let named = trust.ca_file.iter().chain(trust.client.iter().flat_map(|(c, k)| [c, k]));
+        let files = named.map(|file| (file.clone(), changed(file))).collect();
+        let verified = Mutex::new(None);
+        Ok(Self { config: Arc::new(config), roots, pinned, provider, files, verified })
+    }
+
+    /// Why `chain`, leaf first, does not lead to anybody trusted at `now`.
+    pub(crate) fn distrust(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Option<ChainFault> {
+        let Some((leaf, others)) = chain.split_first() else {
+            return Some(ChainFault::Other("no certificate was shown".to_owned()));
+        };
+        // A server's own certificate in the operator's file needs no issuer; whether its time
+        // is over is said by its dates.
+        if self.pinned.iter().any(|own| own.as_ref() == leaf.as_ref()) {
+            return None;
+        }
+        if self.recently_verified(chain, now) {
+            return None;
+        }
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        let verdict = ParsedCertificate::try_from(leaf).and_then(|leaf| {
+            verify_server_cert_signed_by_trust_anchor(&leaf, &self.roots, others, now, algorithms)
+        });
+        match verdict {
+            Ok(()) => {
+                let chain = chain.iter().map(|c| c.to_vec()).collect();
+                let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+                *verified = Some(Verified { chain, at: now });
+                None
+            }
+            Err(error) => Some(chain_fault(&error)),
+        }
+    }
+
+    fn recently_verified(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        verified.as_ref().is_some_and(|v| {
+            let age = now.as_secs().checked_sub(v.at.as_secs());
+            age.is_some_and(|s| s <= VERIFIED_S_MAX)
+                && v.chain.len() == chain.len()
+                && v.chain.iter().zip(chain).all(|(a, b)| a.as_slice() == b.as_ref())
+        })
+    }
+}
+
+/// Whether the leaf bears `name`.
+pub(crate) fn bears(leaf: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    ParsedCertificate::try_from(leaf).is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
+}
+
+fn changed(file: &str) -> Option<SystemTime> {
+    fs::metadata(file).and_then(|m| m.modified()).ok()
+}
+
+fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let refused =
+        |e: &dyn std::fmt::Display| format!("the certificates in {file} cannot be used: {e}");
+    let all = CertificateDer::pem_file_iter(file).map_err(|e| refused(&e))?;
+    let all: Vec<_> = all.collect::<Result<_, _>>().map_err(|e| refused(&e))?;
+    if all.is_empty() { Err(refused(&"there is none")) } else { Ok(all) }
+}
+
+/// The operator's own, or the machine's; the built-in where the machine has none.
+fn roots(trust: &Trust, own: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = &trust.ca_file {
+        let (_, unusable) = roots.add_parsable_certificates(own.iter().cloned());
+        if roots.is_empty() {
+            return Err(format!("none of the {unusable} certificates in {file} can be used"));
+        }
+        return Ok(roots);
+    }
+    let machine = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(machine.certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    Ok(roots)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that grows")]
+fn chain_fault(error: &Error) -> ChainFault {
+    let Error::InvalidCertificate(error) = error else {
+        return ChainFault::Other(error.to_string());
+    };
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => ChainFault::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ChainFault::NotYetValid
+        }
+        CertificateError::Revoked => ChainFault::Revoked,
+        CertificateError::UnknownIssuer => ChainFault::UnknownIssuer,
+        CertificateError::BadSignature => ChainFault::BadSignature,
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            ChainFault::WrongUse
+        }
+        other => ChainFault::Other(other.to_string()),
+    }
+}
+
+/// Takes any certificate during the handshake, and the proof that the peer holds its key not on
+/// trust: whether the chain is good is asked afterwards, so that a bad one is seen too.
+#[derive(Debug)]
+struct Deferred(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Deferred {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
