@@ -188,6 +188,25 @@ pub struct TlsDone {
     pub tcp: Option<TcpState>,
 }
 
+impl TlsDone {
+    /// A handshake that came to nothing at `at`, with nothing seen.
+    pub const fn failed(at: Mono, fault: TlsFault) -> Self {
+        Self {
+            began: at,
+            ended: at,
+            version: None,
+            cipher: None,
+            alpn: None,
+            resumed: None,
+            chain: Vec::new(),
+            untrusted: None,
+            name_fits: true,
+            fault: Some(fault),
+            tcp: None,
+        }
+    }
+}
+
 /// Why a chain of certificates does not lead to anybody we trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChainFault {
@@ -203,6 +222,8 @@ pub enum ChainFault {
     Revoked,
     /// A certificate is not made for this use.
     WrongUse,
+    /// The server's certificate is one made for issuing others.
+    IssuerAsServer,
     /// Anything else, in words.
     Other(String),
 }
@@ -289,6 +310,25 @@ pub struct HttpDone {
     pub fault: Option<HttpFault>,
     /// The kernel's view at the end.
     pub tcp: Option<TcpState>,
+}
+
+impl HttpDone {
+    /// An exchange that came to nothing at `at`, with nothing sent.
+    pub const fn failed(at: Mono, fault: HttpFault) -> Self {
+        Self {
+            began: at,
+            sent: None,
+            first_byte: None,
+            ended: at,
+            status: None,
+            headers: Vec::new(),
+            body: Vec::new(),
+            body_bytes: 0,
+            reusable: false,
+            fault: Some(fault),
+            tcp: None,
+        }
+    }
 }
 
 /// Why an HTTP answer is not whole.

@@ -71,6 +71,7 @@ pub fn judge(done: &TlsDone, name: &str, now: Wall) -> Judgement {
             | ChainFault::BadSignature
             | ChainFault::Revoked
             | ChainFault::WrongUse
+            | ChainFault::IssuerAsServer
             | ChainFault::Other(_) => false,
         };
         if !again {
@@ -165,7 +166,7 @@ fn untrusted(fault: &ChainFault, chain: &[Certificate]) -> Problem {
         ChainFault::NotYetValid => {
             (&codes::TLS_NOT_YET_VALID, "a certificate is not valid yet".to_owned())
         }
-        ChainFault::UnknownIssuer if alone => {
+        ChainFault::UnknownIssuer | ChainFault::IssuerAsServer if alone => {
             (&codes::TLS_SELF_SIGNED, format!("the certificate of {issuer} is self-signed"))
         }
         ChainFault::UnknownIssuer => {
@@ -178,6 +179,10 @@ fn untrusted(fault: &ChainFault, chain: &[Certificate]) -> Problem {
         ChainFault::WrongUse => {
             (&codes::TLS_BAD_CERTIFICATE, "the certificate is not made for servers".to_owned())
         }
+        ChainFault::IssuerAsServer => (
+            &codes::TLS_BAD_CERTIFICATE,
+            "the certificate is one for issuing others, not a server's".to_owned(),
+        ),
         ChainFault::Other(what) => {
             (&codes::TLS_BAD_CERTIFICATE, format!("the certificate cannot be used: {what}"))
         }

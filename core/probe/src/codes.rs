@@ -210,6 +210,7 @@ pub const fn status_meaning(status: u16) -> Option<(&'static str, Segment)> {
         500 | 501 | 505..=519 | 528 | 529 | 531..=599 => {
             ("the server says that it failed", Segment::Backend)
         }
+        400 => ("the server did not understand the request", Segment::Edge),
         401 | 403 => ("the server does not let us", Segment::Route),
         404 | 410 => ("the server knows no such page", Segment::Route),
         _ => return None,

@@ -88,7 +88,8 @@ impl PhasesMs {
 
     /// The sum of the phases that were reached.
     pub fn total(&self) -> f64 {
-        Phase::ALL.iter().filter_map(|p| self.of(*p)).sum()
+        // The sum of nothing is -0.0, which reads oddly; adding 0.0 mends it.
+        Phase::ALL.iter().filter_map(|p| self.of(*p)).sum::<f64>() + 0.0
     }
 
     /// Adds another exchange's phases; a phase reached in neither stays `None`.

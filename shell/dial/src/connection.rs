@@ -40,7 +40,9 @@ impl Connection {
     pub async fn tls(&mut self, dial: &Dial, ask: &TlsAsk) -> TlsDone {
         let State::Fresh(Stream::Plain(stream)) = std::mem::replace(&mut self.state, State::Gone)
         else {
-            return no_handshake(mono());
+            // A second handshake on one connection is nothing the core asks for.
+            let why = "the connection is not fresh".to_owned();
+            return TlsDone::failed(mono(), TlsFault::Local(why));
         };
         let (mut done, stream) = tls::greet(&dial.trust, stream, ask).await;
         if let Some(stream) = stream {
@@ -76,35 +78,6 @@ impl Connection {
     }
 
     fn failed(&self, began: Mono, fault: HttpFault) -> HttpDone {
-        HttpDone {
-            began,
-            sent: None,
-            first_byte: None,
-            ended: mono(),
-            status: None,
-            headers: Vec::new(),
-            body: Vec::new(),
-            body_bytes: 0,
-            reusable: false,
-            fault: Some(fault),
-            tcp: self.tcp(),
-        }
-    }
-}
-
-/// A second handshake on one connection is nothing the core asks for.
-fn no_handshake(now: Mono) -> TlsDone {
-    TlsDone {
-        began: now,
-        ended: now,
-        version: None,
-        cipher: None,
-        alpn: None,
-        resumed: None,
-        chain: Vec::new(),
-        untrusted: None,
-        name_fits: true,
-        fault: Some(TlsFault::Local("the connection is not fresh".to_owned())),
-        tcp: None,
+        HttpDone { ended: mono(), tcp: self.tcp(), ..HttpDone::failed(began, fault) }
     }
 }

@@ -207,6 +207,9 @@ fn chain_fault(error: &Error) -> ChainFault {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             ChainFault::WrongUse
         }
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            ChainFault::IssuerAsServer
+        }
         other => ChainFault::Other(other.to_string()),
     }
 }

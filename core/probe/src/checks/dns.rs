@@ -128,7 +128,9 @@ fn answered(done: &DnsDone, ledger: &mut Ledger) {
     });
     if let Some(fault) = &done.fault {
         let (code, message) = failure(fault, &server, done);
-        ledger.fail(code, Some(phase(done)), message);
+        let local = matches!(fault, DnsFault::Local(_));
+        let segment = if local { code.segment } else { Some(Segment::Dns) };
+        ledger.fail_at(code, Some(phase(done)), segment, message);
         return;
     }
     judge(done, &server, ledger);

@@ -323,7 +323,7 @@ impl Talk for Http {
     }
 }
 
-fn offered(version: HttpVersion) -> Vec<&'static str> {
+pub(super) fn offered(version: HttpVersion) -> Vec<&'static str> {
     match version {
         HttpVersion::Auto => vec!["h2", "http/1.1"],
         HttpVersion::Http11 => vec!["http/1.1"],

@@ -160,6 +160,9 @@ impl Ledger {
     /// Keeps what a handshake agreed on and what its certificates are worth.
     pub(super) fn tls(&mut self, done: &TlsDone, judged: &Judgement) {
         let shown = !done.chain.is_empty();
+        if !shown && done.version.is_none() {
+            return;
+        }
         let now = self.wall();
         self.amend(|exchange| {
             exchange.tls = Some(TlsFacts {
@@ -270,5 +273,7 @@ fn drop_sound_chain(tls: &mut TlsFacts) {
 }
 
 pub(super) fn ms(d: Duration) -> f64 {
-    d.as_secs_f64() * 1000.0
+    // Divided rather than multiplied, so that 21 µs is 0.021 and not 0.020999….
+    let ns = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+    ns as f64 / 1e6
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use whyslow_model::conversation::{
     ConnectAsk, Connected, DnsAsk, DnsDone, HttpAsk, HttpDone, PingAsk, PingDone, ResolveAsk,
-    Resolved, TlsAsk, TlsDone,
+    Resolved, TlsAsk, TlsDone, Trust,
 };
 use whyslow_model::{Mono, Segment, Wall};
 
@@ -185,6 +185,16 @@ impl CheckRun {
         let Some(address) = self.ledger.next_address() else { return };
         let Ok(target) = self.ledger.spec().parsed_target() else { return };
         self.talk = talk(&target, Some(address), &self.ledger);
+    }
+}
+
+/// What the handshakes of a check need, so that it can be read before the clock starts; `None`
+/// where it shakes no hands.
+pub fn handshake(spec: &CheckSpec) -> Option<(Trust, Vec<&'static str>)> {
+    match spec.kind {
+        Kind::Http => Some((opening::trust(spec), http::offered(spec.http_version))),
+        Kind::Tls => Some((opening::trust(spec), Vec::new())),
+        Kind::Tcp | Kind::Dns | Kind::Ping => None,
     }
 }
 

@@ -177,8 +177,9 @@ impl Opening {
             addresses.iter().filter(|a| guard::refusal(peer, a.ip()).is_none()).copied().collect();
         if let (true, Some(first)) = (allowed.is_empty(), addresses.first()) {
             let why = guard::refusal(peer, first.ip()).unwrap_or("refused space");
-            let message =
-                format!("a redirect from {peer} leads to {} at {}: {why}", self.host, first.ip());
+            let at = first.ip().to_string();
+            let to = if at == self.host { at } else { format!("{} at {at}", self.host) };
+            let message = format!("a redirect from {peer} leads to {to}: {why}");
             ledger.fail(&codes::ADDRESS_REFUSED, Some(Phase::Resolve), message);
         }
         allowed
@@ -222,7 +223,7 @@ impl Opening {
     }
 }
 
-fn trust(spec: &CheckSpec) -> Trust {
+pub(super) fn trust(spec: &CheckSpec) -> Trust {
     let client = spec.client_certificate.as_ref();
     Trust {
         ca_file: spec.ca_file.clone(),

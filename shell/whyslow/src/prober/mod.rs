@@ -5,3 +5,6 @@ pub mod sockets;
 mod timer;
 
 pub use ping::Pinger;
+
+pub mod carry;
+mod secrets;
