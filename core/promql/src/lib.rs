@@ -14,12 +14,14 @@ mod civil;
 mod error;
 mod eval;
 pub mod functions;
+mod fuzz;
 mod options;
 mod parse;
 mod query;
 
 pub use ast::Kind;
 pub use error::{EvalError, ParseError};
+pub use fuzz::fuzz_promql;
 pub use options::{EvalOptions, LeftEdge};
 pub use parse::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, parse, parse_selector};
 pub use query::{Answer, InstantValue, Matrix, Query, RangeAnswer, Sample};

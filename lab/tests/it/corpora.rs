@@ -17,6 +17,7 @@ const ENTRIES: &[Entry] = &[
     ("json_path", whyslow_probe::json_path::fuzz_json_path),
     ("labels", whyslow_store::labels::fuzz_labels),
     ("ping_packet", whyslow_probe::ping::fuzz_ping_packet),
+    ("promql", whyslow_promql::fuzz_promql),
     ("remote_write", whyslow_store::remote_write::fuzz_remote_write),
     ("target", whyslow_probe::target::fuzz_target),
 ];
