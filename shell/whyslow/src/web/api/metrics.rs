@@ -1,0 +1,137 @@
+//! `GET /metrics`: whyslow itself, and the newest value of each probe series.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header;
+use whyslow_model::Wall;
+use whyslow_promql::{EvalError, EvalOptions, InstantValue, Sample};
+
+use super::exposition::{CONTENT_TYPE, Exposition, Kind};
+use super::families;
+use crate::storage::{Db, StoreCounters};
+use crate::web::counts::{Mishap, WebCounts};
+use crate::web::problem::Problem;
+use crate::web::state::AppState;
+
+/// Series of our own checks. What a Prometheus scraped here and wrote back carries `job` and
+/// `instance`; to show that again would make it grow with every round.
+const OWN_SERIES: &str = r#"{__name__=~"probe_.+|whyslow_check_.+",job="",instance=""}"#;
+/// How old a value may be; checks may run this seldom.
+const AGE_MAX: Duration = Duration::from_mins(15);
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Everything, in the Prometheus text format.
+///
+/// # Errors
+/// [`Problem`] where the store cannot be read.
+pub async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, Problem> {
+    let (db, now) = (state.db.clone(), state.now());
+    let newest = state.queries.run(TIME_MAX, move |stop| newest(&db, now, stop)).await?;
+    let mut out = Exposition::default();
+    about_process(&mut out, &state);
+    about_store(&mut out, &state.db.counters());
+    about_web(&mut out, &state.web, state.live.listeners());
+    about_probes(&mut out, newest);
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], out.into_bytes()).into_response())
+}
+
+fn newest(db: &Db, now: Wall, stop: &dyn Fn() -> bool) -> Result<Vec<Sample>, EvalError> {
+    let query = whyslow_promql::parse(OWN_SERIES)
+        .map_err(|e| EvalError::BadQuery(format!("{OWN_SERIES}: {e}")))?;
+    let lookback_ms = i64::try_from(AGE_MAX.as_millis()).unwrap_or(i64::MAX);
+    let options = EvalOptions { lookback_ms, stop: Some(stop), ..EvalOptions::default() };
+    let mut samples = match query.instant(&db.reader(), now.as_millis(), &options)?.value {
+        InstantValue::Vector(samples) => samples,
+        InstantValue::Scalar(_) | InstantValue::Matrix(_) | InstantValue::Text(_) => Vec::new(),
+    };
+    samples.sort_by(|a, b| a.labels.cmp(&b.labels));
+    samples.sort_by(|a, b| a.labels.metric().cmp(&b.labels.metric()));
+    Ok(samples)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+const fn float(count: u64) -> f64 {
+    count as f64
+}
+
+fn about_process(out: &mut Exposition, state: &AppState) {
+    let version = env!("CARGO_PKG_VERSION");
+    out.family("whyslow_self_build_info", Kind::Gauge, "Which whyslow this is; always 1.");
+    out.sample("whyslow_self_build_info", [("version", version)], 1.0);
+    let started = Duration::from_nanos(state.started.as_nanos().unsigned_abs()).as_secs_f64();
+    let help = "When the process started, seconds since 1970.";
+    out.single("process_start_time_seconds", Kind::Gauge, help, started);
+    let Ok(used) = whyslow_sys::process::usage() else { return };
+    let help = "Processor time used, ours and the kernel's for us.";
+    out.single("process_cpu_seconds_total", Kind::Counter, help, used.cpu.as_secs_f64());
+    let help = "Memory in use.";
+    out.single("process_resident_memory_bytes", Kind::Gauge, help, float(used.resident_bytes));
+    out.single("process_open_fds", Kind::Gauge, "Open file descriptors.", float(used.open_files));
+}
+
+fn about_store(out: &mut Exposition, store: &StoreCounters) {
+    let (counter, gauge) = (Kind::Counter, Kind::Gauge);
+    out.single("whyslow_self_store_series", gauge, "Series known.", float(store.series));
+    let name = "whyslow_self_store_samples_total";
+    out.family(name, counter, "What became of samples that came in.");
+    let s = &store.samples;
+    for (result, n) in [
+        ("appended", s.appended),
+        ("duplicate", s.duplicates),
+        ("conflict", s.conflicts),
+        ("too_old", s.too_old),
+        ("too_new", s.too_new),
+        ("series_limit", s.series_limit),
+        ("bad_labels", s.labels),
+    ] {
+        out.sample(name, [("result", result)], float(n));
+    }
+    let help = "Samples appended though older than their series' newest.";
+    out.single("whyslow_self_store_late_samples_total", counter, help, float(s.late));
+    let name = "whyslow_self_store_observations_total";
+    out.family(name, counter, "What became of observations that came in.");
+    out.sample(name, [("result", "new")], float(store.observations));
+    out.sample(name, [("result", "refused")], float(store.observations_refused));
+    let help = "Appends that wait to be written.";
+    out.single("whyslow_self_store_queue", gauge, help, float(store.queue));
+    out.single("whyslow_self_store_commits_total", counter, "Commits.", float(store.commits));
+    let help = "Time spent on commits.";
+    out.single("whyslow_self_store_commit_seconds_total", counter, help, store.commit_seconds);
+    let help = "Appends that failed.";
+    out.single("whyslow_self_store_failed_appends_total", counter, help, float(store.failed_appends));
+    let help = "1 while the disk is full and nothing new is stored.";
+    out.single("whyslow_self_store_full", gauge, help, f64::from(u8::from(store.full)));
+}
+
+fn about_web(out: &mut Exposition, web: &WebCounts, followers: usize) {
+    let name = "whyslow_self_web_answers_total";
+    out.family(name, Kind::Counter, "Requests answered, by status.");
+    for (class, n) in web.classes() {
+        out.sample(name, [("code", class)], float(n));
+    }
+    let name = "whyslow_self_web_mishaps_total";
+    out.family(name, Kind::Counter, "Requests refused at the door, or that went wrong inside.");
+    for (mishap, word) in Mishap::ALL {
+        out.sample(name, [("what", word)], float(web.of(mishap)));
+    }
+    let help = "Requests under way.";
+    out.single("whyslow_self_web_requests", Kind::Gauge, help, float(web.under_way()));
+    let help = "Pages that follow live.";
+    out.single("whyslow_self_web_followers", Kind::Gauge, help, float(followers as u64));
+}
+
+/// Samples come sorted by name, so each family is begun once.
+fn about_probes(out: &mut Exposition, newest: Vec<Sample>) {
+    let mut family = String::new();
+    for sample in newest {
+        let name = sample.labels.metric().unwrap_or_default();
+        if name != family {
+            family = name.to_owned();
+            out.family(name, Kind::Gauge, families::own_help(name));
+        }
+        out.series(&sample.labels, sample.value);
+    }
+}
