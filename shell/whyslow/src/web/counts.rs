@@ -81,7 +81,13 @@ impl WebCounts {
     /// Answers by class: `1xx` to `5xx`.
     pub fn classes(&self) -> [(&'static str, u64); 5] {
         let count = |i: usize| self.by_class[i].load(Ordering::Relaxed);
-        [("1xx", count(0)), ("2xx", count(1)), ("3xx", count(2)), ("4xx", count(3)), ("5xx", count(4))]
+        [
+            ("1xx", count(0)),
+            ("2xx", count(1)),
+            ("3xx", count(2)),
+            ("4xx", count(3)),
+            ("5xx", count(4)),
+        ]
     }
 
     /// Requests under way.

@@ -13,6 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use whyslow_model::limits::REQUEST_TIME_MAX;
 
 use crate::web::access::{Caller, is_write};
+use crate::web::counts::{Mishap, WebCounts};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
 
@@ -22,11 +23,12 @@ pub async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let _under_way = state.web.begin();
     let as_page = wants_page(request.uri().path(), request.headers());
     let response = match admit(&state, &request) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            answer(request, next).await
+            answer(&state.web, request, next).await
         }
         Err(refusal) => refusal,
     };
@@ -34,6 +36,7 @@ pub async fn guard(
         Some(problem) if as_page => problem.page(),
         _ => response,
     };
+    state.web.answered(response.status());
     add_security_headers(response.headers_mut());
     response
 }
@@ -43,19 +46,32 @@ fn admit(state: &AppState, request: &Request) -> Result<Caller, Response> {
     let (uri, headers) = (request.uri(), request.headers());
     let access = state.access();
     if !access.host_allowed(uri, headers) {
+        state.web.count(Mishap::ForeignHost);
         let p =
             Problem::forbidden("this listener does not answer to the host name it was asked by");
         return Err(p.hint("add the name to `hosts` in the configuration").into_response());
     }
     if is_write(request.method()) && !access.origin_allowed(uri, headers) {
+        state.web.count(Mishap::ForeignOrigin);
         let p = Problem::forbidden("a page of another site asked for a change");
         return Err(p.hint("write from whyslow's own pages, or without an Origin").into_response());
     }
     let caller = access.caller(headers);
     if caller == Caller::Stranger && !open_to_strangers(uri.path()) {
+        state.web.count(Mishap::Stranger);
         return Err(ask_for_token(request));
     }
+    let is_agent = matches!(caller, Caller::Agent(_));
+    if is_agent && access.wants_token() && !open_to_agents(uri.path()) {
+        let p = Problem::forbidden("an agent's token opens only what agents send to");
+        return Err(p.hint("use the listener's own token to read").into_response());
+    }
     Ok(caller)
+}
+
+/// What agents send to; their tokens lie on machines that need not be trusted with more.
+fn open_to_agents(path: &str) -> bool {
+    matches!(path, "/api/v1/observations" | "/api/v1/write") || open_to_strangers(path)
 }
 
 /// Liveness, the login form and what it is drawn with.
@@ -74,17 +90,19 @@ fn ask_for_token(request: &Request) -> Response {
     p.hint("send `Authorization: Bearer TOKEN`, or log in at /login").into_response()
 }
 
-async fn answer(request: Request, next: Next) -> Response {
+async fn answer(counts: &WebCounts, request: Request, next: Next) -> Response {
     let what = format!("{} {}", request.method(), request.uri().path());
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(REQUEST_TIME_MAX, handled).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
+            counts.count(Mishap::Panic);
             tracing::error!(request = what, "the handler of a request panicked");
             let p = Problem::internal("whyslow made a mistake while answering");
             p.hint("its log says more; please report it").into_response()
         }
         Err(_) => {
+            counts.count(Mishap::Timeout);
             let limit = REQUEST_TIME_MAX.as_secs();
             let text = format!("the request took longer than {limit} s");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", text).into_response()

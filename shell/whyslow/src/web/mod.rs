@@ -3,6 +3,7 @@
 pub mod access;
 pub mod api;
 pub mod client;
+pub mod counts;
 pub mod guard;
 pub mod login;
 pub mod problem;

@@ -136,7 +136,7 @@ async fn converse(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Current, Origin};
     use crate::live::Live;
     use crate::storage::{Db, StoreOptions};
     use crate::web::access::Access;
@@ -156,8 +156,9 @@ mod tests {
         let access = Access::new(address, &[], token, &[]).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
-        let config = Arc::new(Config::default());
-        let state = AppState::new(db, Live::default(), config, access, stopping.clone());
+        let origin = Origin { data: Some(dir.path().to_owned()), ..Origin::default() };
+        let current = Arc::new(Current::open(origin).unwrap());
+        let state = AppState::new(db, Live::default(), current, access, stopping.clone());
         let state = Arc::new(state);
         let routes = guarded(more.merge(own_routes(&state)), &state);
         let server = tokio::spawn(serve(listener, routes, stopping));

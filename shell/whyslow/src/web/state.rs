@@ -7,12 +7,13 @@ use tokio::sync::{Semaphore, watch};
 use whyslow_model::Wall;
 use whyslow_model::limits::LIVE_STREAMS_MAX;
 
-use crate::config::Config;
+use crate::config::{Config, Current};
 use crate::live::Live;
 use crate::storage::{Db, StorageError};
 use crate::web::access::Access;
 use crate::web::api::families::Families;
 use crate::web::api::prometheus::gate::Gate;
+use crate::web::counts::WebCounts;
 use crate::web::problem::Problem;
 
 /// Shared by all requests behind an `Arc`.
@@ -24,6 +25,8 @@ pub struct AppState {
     pub live: Live,
     /// What series' names mean.
     pub families: Families,
+    /// What the listener counts of itself.
+    pub web: WebCounts,
     /// Where queries take their turn.
     pub queries: Gate,
     /// When the process started.
@@ -32,7 +35,8 @@ pub struct AppState {
     pub stopping: watch::Receiver<bool>,
     /// One place for each browser that may follow live.
     pub live_places: Arc<Semaphore>,
-    config: RwLock<Arc<Config>>,
+    /// The configuration in force.
+    pub current: Arc<Current>,
     access: RwLock<Arc<Access>>,
 }
 
@@ -44,7 +48,7 @@ impl AppState {
     pub fn new(
         db: Db,
         live: Live,
-        config: Arc<Config>,
+        current: Arc<Current>,
         access: Access,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -52,11 +56,12 @@ impl AppState {
             db,
             live,
             families: Families::default(),
+            web: WebCounts::default(),
             queries: Gate::default(),
             started: whyslow_sys::clock::wall(),
             stopping,
             live_places: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
-            config: RwLock::new(config),
+            current,
             access: RwLock::new(Arc::new(access)),
         }
     }
@@ -68,7 +73,7 @@ impl AppState {
 
     /// The configuration as it is now.
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+        self.current.config()
     }
 
     /// The rules for callers as they are now.
@@ -76,9 +81,8 @@ impl AppState {
         Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets another configuration take effect with the next request.
-    pub fn reconfigure(&self, config: Arc<Config>, access: Access) {
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    /// Lets other rules for callers take effect with the next request.
+    pub fn replace_access(&self, access: Access) {
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
     }
 

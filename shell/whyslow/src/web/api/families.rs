@@ -41,8 +41,13 @@ impl Families {
         }
     }
 
-    /// Everything known, by name.
+    /// Everything known, by name; where a sender and we name the same, ours counts.
     pub fn all(&self) -> BTreeMap<String, Family> {
-        self.told.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut all = self.told.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for metric in whyslow_probe::metrics::ALL {
+            let (help, unit) = (metric.help.to_owned(), String::new());
+            all.insert(metric.name.to_owned(), Family { kind: "gauge", help, unit });
+        }
+        all
     }
 }

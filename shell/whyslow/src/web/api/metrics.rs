@@ -7,18 +7,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use whyslow_model::Wall;
+use whyslow_probe::metrics as probe_metrics;
 use whyslow_promql::{EvalError, EvalOptions, InstantValue, Sample};
 
 use super::exposition::{CONTENT_TYPE, Exposition, Kind};
-use super::families;
 use crate::storage::{Db, StoreCounters};
 use crate::web::counts::{Mishap, WebCounts};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
 
-/// Series of our own checks. What a Prometheus scraped here and wrote back carries `job` and
-/// `instance`; to show that again would make it grow with every round.
-const OWN_SERIES: &str = r#"{__name__=~"probe_.+|whyslow_check_.+",job="",instance=""}"#;
 /// How old a value may be; checks may run this seldom.
 const AGE_MAX: Duration = Duration::from_mins(15);
 const TIME_MAX: Duration = Duration::from_secs(10);
@@ -39,8 +36,9 @@ pub async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, Pro
 }
 
 fn newest(db: &Db, now: Wall, stop: &dyn Fn() -> bool) -> Result<Vec<Sample>, EvalError> {
-    let query = whyslow_promql::parse(OWN_SERIES)
-        .map_err(|e| EvalError::BadQuery(format!("{OWN_SERIES}: {e}")))?;
+    let own = own_series();
+    let query =
+        whyslow_promql::parse(&own).map_err(|e| EvalError::BadQuery(format!("{own}: {e}")))?;
     let lookback_ms = i64::try_from(AGE_MAX.as_millis()).unwrap_or(i64::MAX);
     let options = EvalOptions { lookback_ms, stop: Some(stop), ..EvalOptions::default() };
     let mut samples = match query.instant(&db.reader(), now.as_millis(), &options)?.value {
@@ -50,6 +48,13 @@ fn newest(db: &Db, now: Wall, stop: &dyn Fn() -> bool) -> Result<Vec<Sample>, Ev
     samples.sort_by(|a, b| a.labels.cmp(&b.labels));
     samples.sort_by(|a, b| a.labels.metric().cmp(&b.labels.metric()));
     Ok(samples)
+}
+
+/// Selects the series of our own checks. What a Prometheus scraped here and wrote back carries
+/// `job` and `instance`; to show that again would make it grow with every round.
+fn own_series() -> String {
+    let names: Vec<&str> = probe_metrics::ALL.iter().map(|m| m.name).collect();
+    format!(r#"{{__name__=~"{}",job="",instance=""}}"#, names.join("|"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
@@ -101,7 +106,12 @@ fn about_store(out: &mut Exposition, store: &StoreCounters) {
     let help = "Time spent on commits.";
     out.single("whyslow_self_store_commit_seconds_total", counter, help, store.commit_seconds);
     let help = "Appends that failed.";
-    out.single("whyslow_self_store_failed_appends_total", counter, help, float(store.failed_appends));
+    out.single(
+        "whyslow_self_store_failed_appends_total",
+        counter,
+        help,
+        float(store.failed_appends),
+    );
     let help = "1 while the disk is full and nothing new is stored.";
     out.single("whyslow_self_store_full", gauge, help, f64::from(u8::from(store.full)));
 }
@@ -130,7 +140,8 @@ fn about_probes(out: &mut Exposition, newest: Vec<Sample>) {
         let name = sample.labels.metric().unwrap_or_default();
         if name != family {
             family = name.to_owned();
-            out.family(name, Kind::Gauge, families::own_help(name));
+            let known = probe_metrics::ALL.iter().find(|m| m.name == name);
+            out.family(name, Kind::Gauge, known.map_or("", |m| m.help));
         }
         out.series(&sample.labels, sample.value);
     }

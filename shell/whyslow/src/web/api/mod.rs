@@ -4,6 +4,7 @@ pub mod exposition;
 pub mod families;
 pub mod live;
 pub mod marks;
+pub mod metrics;
 pub mod observations;
 pub mod prometheus;
 pub mod write;
@@ -17,7 +18,7 @@ use whyslow_model::limits::{OBSERVATIONS_POST_BYTES_MAX, REMOTE_WRITE_BYTES_MAX}
 
 use crate::web::state::AppState;
 
-/// The routes below `/api/v1`.
+/// The routes below `/api/v1`, and `/metrics`.
 pub fn router() -> Router<Arc<AppState>> {
     let large = DefaultBodyLimit::max;
     Router::new()
@@ -38,5 +39,6 @@ pub fn router() -> Router<Arc<AppState>> {
                 .merge(post(observations::post).layer(large(OBSERVATIONS_POST_BYTES_MAX))),
         )
         .route("/api/v1/marks", get(marks::list).post(marks::post))
+        .route("/metrics", get(metrics::metrics))
         .route("/api/v1/live", get(live::follow))
 }
