@@ -13,6 +13,7 @@ pub mod redact;
 pub mod request;
 pub mod run;
 pub mod schedule;
+pub mod sentences;
 pub mod spec;
 pub mod starved;
 pub mod target;

@@ -219,6 +219,8 @@ mod tests {
             warnings: Vec::new(),
             failure: None,
             phases_ms: PhasesMs::default(),
+            warn_ms: None,
+            timeout_ms: None,
             total_ms: 30.0,
             exchanges: Vec::new(),
             ping: None,

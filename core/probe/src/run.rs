@@ -269,6 +269,12 @@ pub struct Run {
     pub failure: Option<Failure>,
     /// The sum over all exchanges.
     pub phases_ms: PhasesMs,
+    /// Above this total a run that worked is slow; `None` where nothing is slow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_ms: Option<f64>,
+    /// Above this total the run would have failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<f64>,
     /// From start to end; of a ping, resolving and the mean round trip.
     pub total_ms: f64,
     /// One per request, redirects included.

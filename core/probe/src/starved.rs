@@ -79,6 +79,8 @@ mod tests {
                 message: "no answer".to_owned(),
             }),
             phases_ms: PhasesMs::default(),
+            warn_ms: None,
+            timeout_ms: None,
             total_ms,
             exchanges: Vec::new(),
             ping: None,

@@ -255,6 +255,8 @@ impl Ledger {
             warnings: self.warnings,
             failure: self.failure,
             phases_ms,
+            warn_ms: self.spec.warn.map(|d| d.as_ms()),
+            timeout_ms: Some(self.spec.timeout.as_ms()),
             total_ms: ms(self.cursor.since(self.context.began)),
             exchanges: self.exchanges,
             ping: self.pings.as_ref().map(Rounds::facts),
