@@ -119,6 +119,15 @@ impl IcmpSocket {
         Self::configured(Socket::from(fd), family, Access::Raw)
     }
 
+    /// A second handle on the same socket: what one of them receives the other does not.
+    ///
+    /// # Errors
+    /// Where this process may open no more files.
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        let socket = self.socket.try_clone().map_err(|e| Error::new("clone an ICMP socket", e))?;
+        Ok(Self { socket, family: self.family, access: self.access })
+    }
+
     /// The family it speaks.
     pub const fn family(&self) -> Family {
         self.family

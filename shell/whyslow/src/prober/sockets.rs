@@ -63,6 +63,12 @@ impl Sockets {
         sockets
     }
 
+    /// The same sockets, for a role that begins anew.
+    pub fn again(&self) -> Self {
+        let clone = |s: &Option<IcmpSocket>| s.as_ref().and_then(|s| s.try_clone().ok());
+        Self { v4: clone(&self.v4), v6: clone(&self.v6), problem: self.problem.clone() }
+    }
+
     /// No socket at all, for this reason.
     pub fn without(problem: &str) -> Self {
         Self { v4: None, v6: None, problem: Some(problem.to_owned()) }
