@@ -1,1 +1,180 @@
 //! `whyslow up`: the planes, the store and the pages, wired together.
+//!
+//! ```text
+//! probe ─ observations, samples ─ store ─┬─ pages, API
+//!   ▲                                    └─ PromQL
+//!   └──────── configuration ◄─ file, SIGHUP, pages
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::secret::{SecretError, reveal};
+use crate::config::{Config, Current, NotInForce, Snapshot};
+use crate::live::Live;
+use crate::storage::{Db, StorageError, StoreOptions};
+use crate::web::access::{Access, NeedsToken};
+use crate::web::server;
+use crate::web::state::AppState;
+
+/// How long a role waits before it begins anew after a mistake of ours.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// Everything that runs, until it is told to stop.
+#[derive(Debug)]
+pub struct Running {
+    state: Arc<AppState>,
+    web: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    address: SocketAddr,
+}
+
+/// Why nothing runs.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot come into force.
+    #[error(transparent)]
+    Config(#[from] NotInForce),
+    /// The listener's address cannot be had.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Strangers could reach the listener.
+    #[error(transparent)]
+    Open(#[from] NeedsToken),
+    /// A token cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+impl StartError {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => error.hint().map(str::to_owned),
+            Self::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse => Some(
+                "another program, perhaps another whyslow, listens there; choose with --listen"
+                    .to_owned(),
+            ),
+            Self::Listen { .. } => Some("choose another address with --listen".to_owned()),
+            Self::Storage(error) => error.hint(),
+            Self::Open(_) => Some(NeedsToken::HINT.to_owned()),
+            Self::Secret(error) => Some(error.hint().to_owned()),
+        }
+    }
+}
+
+impl Running {
+    /// Starts everything a configuration asks for.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing is left running.
+    pub async fn start(current: Arc<Current>) -> Result<Self, StartError> {
+        let config = current.config();
+        let listener = listen(config.listen).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen { address: config.listen, error })?;
+        let access = access(&config, address)?;
+        let db = Db::open(current.data(), store_options(&config))?;
+        let live = Live::default();
+        let (stop, stopping) = watch::channel(false);
+        let state = AppState::new(db, live, current, access, stopping.clone());
+        let state = Arc::new(state);
+        let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
+        Ok(Self { state, web, stop, address })
+    }
+
+    /// The address that answers.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What every request may use: the store, the live events, the configuration.
+    pub const fn state(&self) -> &Arc<AppState> {
+        &self.state
+    }
+
+    /// Applies every new configuration until `end` resolves.
+    pub async fn run_until(&self, end: impl Future<Output = ()>) {
+        let mut changes = self.state.current.watch();
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => return,
+                Ok(()) = changes.changed() => {
+                    let snapshot = changes.borrow_and_update().clone();
+                    self.adopt(&snapshot);
+                }
+            }
+        }
+    }
+
+    /// Lets answers and runs under way end, and everything stored be safe.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        // It fails only where the role is gone already.
+        let _ = self.web.await;
+        self.state.db.clone().close().await;
+    }
+
+    /// Lets a configuration take effect everywhere.
+    fn adopt(&self, snapshot: &Snapshot) {
+        match access(&snapshot.config, self.address) {
+            Ok(access) => self.state.replace_access(access),
+            Err(error) => tracing::error!("callers are judged by the old tokens: {error}"),
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
+}
+
+/// Who may talk to the listener at `address`; reads secrets.
+fn access(config: &Config, address: SocketAddr) -> Result<Access, StartError> {
+    let token = config.token.as_ref().map(reveal).transpose()?;
+    let agents = config
+        .agents
+        .iter()
+        .map(|(name, agent)| Ok((name.clone(), reveal(&agent.token)?.expose().to_owned())));
+    let agents = agents.collect::<Result<Vec<_>, SecretError>>()?;
+    let token = token.as_ref().map(|t| t.expose());
+    Ok(Access::new(address, &config.hosts, token, &agents)?)
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        observations_for: config.storage.observations.std(),
+        ok_runs_for: config.storage.runs.std(),
+    }
+}
+
+/// Answers requests; begins anew after a mistake of ours, and says so.
+async fn web_role(listener: TcpListener, state: Arc<AppState>, stopping: watch::Receiver<bool>) {
+    let listener = Arc::new(listener);
+    loop {
+        let router = server::router(&state);
+        let role = tokio::spawn(server::serve(Arc::clone(&listener), router, stopping.clone()));
+        match role.await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!("the listener ended in a mistake of whyslow's own: {error}")
+            }
+        }
+        tokio::time::sleep(RESTART_AFTER).await;
+    }
+}

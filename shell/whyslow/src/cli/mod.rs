@@ -11,6 +11,7 @@ pub mod mark;
 mod output;
 pub mod query;
 pub mod server;
+pub mod up;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ macro_rules! commands {
 }
 
 commands! {
+    up => Up,
     config => Config,
     asn => Asn,
     query => Query,

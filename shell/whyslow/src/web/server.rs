@@ -62,7 +62,11 @@ fn guarded(routes: Router, state: &Arc<AppState>) -> Router {
 }
 
 /// Answers requests until `stopping` turns true, then lets answers under way finish.
-pub async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: Arc<TcpListener>,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -161,7 +165,7 @@ mod tests {
         let state = AppState::new(db, Live::default(), current, access, stopping.clone());
         let state = Arc::new(state);
         let routes = guarded(more.merge(own_routes(&state)), &state);
-        let server = tokio::spawn(serve(listener, routes, stopping));
+        let server = tokio::spawn(serve(Arc::new(listener), routes, stopping));
         Running { address, stop, server, _dir: dir }
     }
 
