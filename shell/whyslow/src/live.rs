@@ -42,6 +42,8 @@ pub struct RunEvent {
     pub at: Wall,
     /// How it ended.
     pub outcome: Outcome,
+    /// How late it began; our own doing.
+    pub late_ms: f64,
     /// From start to end.
     pub total_ms: f64,
     /// The sum over all exchanges.

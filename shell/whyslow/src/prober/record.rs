@@ -26,7 +26,7 @@ pub(super) fn of(mut run: Run, check: &Checked, late: Duration) -> (Batch, Event
     readings.push(Reading { name: lateness.0, label: None, value: lateness.1 });
     let samples = check.samples(&readings, run.started.as_millis());
     let observation = observation(&run, &run_id, check, late);
-    let event = event(&run, &run_id, check);
+    let event = event(&run, &run_id, check, late);
     // Plain data of our own: it always serialises.
     let json = serde_json::to_string(&run).unwrap_or_default();
     let keep_long = run.outcome != Outcome::Ok || !run.warnings.is_empty();
@@ -150,7 +150,7 @@ fn words(run: &Run) -> BTreeMap<String, String> {
     words
 }
 
-fn event(run: &Run, run_id: &str, check: &Checked) -> Event {
+fn event(run: &Run, run_id: &str, check: &Checked, late: Duration) -> Event {
     let id = &check.planned.id;
     Event::Run(Box::new(RunEvent {
         id: run_id.to_owned(),
@@ -161,6 +161,7 @@ fn event(run: &Run, run_id: &str, check: &Checked) -> Event {
         kind: run.kind.clone(),
         at: run.started,
         outcome: run.outcome,
+        late_ms: ms(late),
         total_ms: run.total_ms,
         phases_ms: run.phases_ms,
         code: run.failure.as_ref().map(|f| f.code.clone()),
