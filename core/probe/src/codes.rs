@@ -68,9 +68,6 @@ codes! {
     RESOLVE_UNREACHABLE "resolve_unreachable" Some(Resolve), Some(Segment::Dns),
         "The name server cannot be reached.",
         "Look at the vantage's resolver and its route.";
-    ADDRESS_REFUSED "address_refused" Some(Resolve), None,
-        "A redirect leads to an address that a redirect must not lead to.",
-        "A public service that redirects into private or link-local space is misconfigured or hostile.";
 
     CONNECT_REFUSED "connect_refused" Some(Connect), Some(Segment::Host),
         "The port is closed: the SYN was answered with a reset.",
@@ -158,9 +155,9 @@ codes! {
     TOO_MANY_REDIRECTS "too_many_redirects" Some(Wait), Some(Segment::Route),
         "More than 10 redirects.",
         "Look at the chain in the transcript.";
-    REDIRECT_REFUSED "redirect_refused" Some(Wait), Some(Segment::Route),
-        "A redirect leads to something that is not http or https, or to nothing.",
-        "Look at the Location header in the transcript.";
+    REDIRECT_REFUSED "redirect_refused" None, Some(Segment::Route),
+        "A redirect leads to where no redirect may lead: link-local space, space further inside than the server that sent it, or something that is not http or https.",
+        "A service that redirects there is misconfigured or hostile: look at the Location header in the transcript.";
 
     DNS_RCODE "dns_rcode" Some(Wait), Some(Segment::Dns),
         "The response code is not the one expected.",

@@ -180,7 +180,7 @@ impl Opening {
             let at = first.ip().to_string();
             let to = if at == self.host { at } else { format!("{} at {at}", self.host) };
             let message = format!("a redirect from {peer} leads to {to}: {why}");
-            ledger.fail(&codes::ADDRESS_REFUSED, Some(Phase::Resolve), message);
+            ledger.fail(&codes::REDIRECT_REFUSED, Some(Phase::Resolve), message);
         }
         allowed
     }

@@ -1,3 +1,6 @@
-//! Tests that need the built program.
+//! Tests of the whole: the built program, and checks against peers made in this process.
 
+mod certificates;
+mod nameserver;
 mod opener;
+mod peers;
