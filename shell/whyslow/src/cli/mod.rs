@@ -6,6 +6,7 @@
 pub mod asn;
 pub mod completions;
 pub mod config;
+pub mod demo;
 mod exit;
 pub mod mark;
 mod output;
@@ -42,6 +43,7 @@ macro_rules! commands {
 
 commands! {
     up => Up,
+    demo => Demo,
     config => Config,
     asn => Asn,
     query => Query,

@@ -8,6 +8,7 @@ pub mod config;
 pub mod networks;
 pub mod play;
 pub mod resolver;
+pub mod run;
 pub mod script;
 pub mod server;
 pub mod shop;

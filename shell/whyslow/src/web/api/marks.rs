@@ -94,7 +94,8 @@ async fn read(request: Request) -> Result<(NewMark, bool), Problem> {
     document.map(|d| (d.0, false)).map_err(|e| Problem::new(e.status(), "bad_data", e.body_text()))
 }
 
-fn observation(text: &str, service: Option<String>, at: Wall, agent: &str) -> Observation {
+/// The fact that somebody wrote `text` down; the same text at the same time is the same fact.
+pub fn observation(text: &str, service: Option<String>, at: Wall, agent: &str) -> Observation {
     let named = format!("{}\0{text}", service.as_deref().unwrap_or(""));
     let digest = Sha256::digest(named.as_bytes());
     let short: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
