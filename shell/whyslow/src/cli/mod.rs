@@ -4,13 +4,16 @@
 //! clap `Args` struct, whose doc comment is the command's help, and `run`.
 
 pub mod asn;
+pub mod check;
 pub mod completions;
 pub mod config;
 pub mod demo;
 mod exit;
 pub mod mark;
 mod output;
+pub mod progress;
 pub mod query;
+pub mod render;
 pub mod server;
 pub mod up;
 
@@ -28,7 +31,7 @@ macro_rules! commands {
         /// Every command.
         #[derive(Debug, clap::Subcommand)]
         enum Command {
-            $($variant($module::Args),)*
+            $($variant(Box<$module::Args>),)*
         }
 
         impl Command {
@@ -42,6 +45,7 @@ macro_rules! commands {
 }
 
 commands! {
+    check => Check,
     up => Up,
     demo => Demo,
     config => Config,
