@@ -274,7 +274,7 @@ impl Schedule {
 
     /// Checks that are due and wait for others to end.
     pub fn waiting(&self) -> usize {
-        self.checks.values().filter(|c| c.waiting).count()
+        self.ready.len()
     }
 
     /// Checks on the list.

@@ -3,12 +3,15 @@
 //! The shell measures for how long, during a run, its thread was ready and not let, or its loop
 //! came late. Where that is a good part of the run's time, the run says more about the vantage
 //! than about the target, and must not be held against the target.
+//!
+//! Pings are left out: the kernel answers and stamps them whether we are there or not.
 
 use std::time::Duration;
 
 use whyslow_model::Segment;
 
 use crate::run::{Outcome, Run};
+use crate::spec::Kind;
 
 /// A wait shorter than this is noise on any machine.
 pub const STARVED_MIN: Duration = Duration::from_millis(5);
@@ -23,6 +26,9 @@ pub const STARVED_MS: &str = "starved_ms";
 /// that put on the target: `warn` is the check's threshold. Returns whether the run is doubtful.
 pub fn mark(run: &mut Run, starved: Duration, warn: Option<Duration>) -> bool {
     let starved_ms = starved.as_secs_f64() * 1000.0;
+    if run.kind == Kind::Ping.as_str() {
+        return false;
+    }
     if starved < STARVED_MIN || starved_ms < run.total_ms * DOUBTFUL_PERCENT / 100.0 {
         return false;
     }
@@ -38,7 +44,7 @@ pub fn mark(run: &mut Run, starved: Duration, warn: Option<Duration>) -> bool {
         text.push_str(", so it does not count as slow");
     }
     if let Some(failure) = &mut run.failure
-        && is_timeout(&failure.code)
+        && failure.code.ends_with("_timeout")
         && starved_ms >= run.total_ms * OWN_TIMEOUT_PERCENT / 100.0
     {
         failure.segment_hint = Some(Segment::Vantage);
@@ -47,11 +53,6 @@ pub fn mark(run: &mut Run, starved: Duration, warn: Option<Duration>) -> bool {
     run.warnings.push(text);
     run.belongs.insert(STARVED_MS.to_owned(), format!("{starved_ms:.3}"));
     true
-}
-
-/// Whether a failure of this code is a matter of time alone.
-fn is_timeout(code: &str) -> bool {
-    code.ends_with("_timeout") || code == crate::codes::PING_UNANSWERED.name
 }
 
 #[cfg(test)]
