@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foldhash::quality::SeedableRandomState;
 use hashbrown::HashTable;
 use whyslow_model::Labels;
-use whyslow_model::limits::SERIES_MAX;
+use whyslow_model::limits::{OUT_OF_ORDER_WINDOW, SERIES_MAX};
 use whyslow_model::matcher::Matcher;
 use whyslow_model::seeded::Seed;
 
@@ -20,6 +20,25 @@ use crate::index::{LabelIndex, Slot};
 use crate::labels::within_limits;
 use crate::series::{Admission, Series};
 pub use crate::series::{Piece, Sealed, WINDOW_MS, window_start};
+
+/// Seconds without a sample after which a series' last window is finished.
+const IDLE_S: i64 = 6 * 60 * 60;
+
+/// What a head takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Series; one more is refused.
+    pub series_max: usize,
+    /// How far behind a series' newest sample a late one may be, in milliseconds.
+    pub late_ms: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let late_ms = i64::try_from(OUT_OF_ORDER_WINDOW.as_millis()).unwrap_or(i64::MAX);
+        Self { series_max: SERIES_MAX, late_ms }
+    }
+}
 
 /// The times from which samples are taken, both ends included, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +52,20 @@ pub struct Bounds {
 impl Bounds {
     /// Everything, for what is replayed.
     pub const ALL: Self = Self { oldest_ms: i64::MIN, newest_ms: i64::MAX };
+
+    /// Whether a sample of this time may be taken.
+    ///
+    /// # Errors
+    /// [`Refusal::TooOld`] and [`Refusal::TooNew`].
+    pub const fn admit(self, at_ms: i64) -> Result<(), Refusal> {
+        if at_ms > self.newest_ms {
+            Err(Refusal::TooNew)
+        } else if at_ms < self.oldest_ms {
+            Err(Refusal::TooOld)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// A series as the shell names it on disk.
@@ -42,6 +75,17 @@ pub struct Registered {
     pub id: i64,
     /// Its labels.
     pub labels: Labels,
+}
+
+/// From when to when a series reaches, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The oldest sample; after `newest_ms` where there is none.
+    pub first_ms: i64,
+    /// The newest sample.
+    pub newest_ms: i64,
+    /// What lies before is on disk alone, and in the roll-ups.
+    pub floor_ms: i64,
 }
 
 /// One series' part of the head at one moment, to be read without the head.
@@ -60,6 +104,7 @@ pub struct Snapshot {
 /// All series and their recent samples.
 #[derive(Debug)]
 pub struct Head {
+    limits: Limits,
     hash: SeedableRandomState,
     series: Vec<Option<Series>>,
     by_labels: HashTable<Slot>,
@@ -73,8 +118,9 @@ pub struct Head {
 
 impl Head {
     /// A head of nothing; `next_id` is the first number no series ever had.
-    pub fn new(seed: Seed, next_id: i64) -> Self {
+    pub fn new(seed: Seed, limits: Limits, next_id: i64) -> Self {
         Self {
+            limits,
             hash: seed.state(),
             series: Vec::new(),
             by_labels: HashTable::new(),
@@ -121,7 +167,7 @@ impl Head {
         if !within_limits(labels.clone()) {
             return Err(Refusal::Labels);
         }
-        if self.len() >= SERIES_MAX {
+        if self.len() >= self.limits.series_max {
             return Err(Refusal::SeriesLimit);
         }
         let slot = self.insert(hash, self.next_id, labels);
@@ -166,12 +212,9 @@ impl Head {
         let Some(series) = series else { unreachable!("a resolved series stays while it is used") };
         series.touched_s = now_s;
         for (at, value) in times_ms.iter().zip(values) {
-            let admission = if *at > bounds.newest_ms {
-                Admission::Refused(Refusal::TooNew)
-            } else if *at < bounds.oldest_ms {
-                Admission::Refused(Refusal::TooOld)
-            } else {
-                series.append(*at, *value)
+            let admission = match bounds.admit(*at) {
+                Ok(()) => series.append(*at, *value, self.limits.late_ms),
+                Err(why) => Admission::Refused(why),
             };
             count(admission, tally);
         }
@@ -217,6 +260,102 @@ impl Head {
         self.insert(hash, id, labels)
     }
 
+    /// Takes back where a series' part on disk alone ends; before its windows and samples.
+    pub fn restore_floor(&mut self, slot: Slot, floor_ms: i64, now_s: i64) {
+        if let Some(s) = self.at_mut(slot) {
+            s.floor_ms = floor_ms;
+            s.touched_s = now_s;
+        }
+    }
+
+    /// Takes back a window that is on disk and may still change; false for bytes that are no
+    /// chunk.
+    pub fn restore_window(&mut self, slot: Slot, start_ms: i64, bytes: &[u8]) -> bool {
+        self.at_mut(slot).is_some_and(|s| s.restore(start_ms, bytes.into()))
+    }
+
+    /// Takes back how far a series reached; after all its samples.
+    pub fn restore_reach(&mut self, slot: Slot, span: Span) {
+        if let Some(s) = self.at_mut(slot) {
+            s.first_ms = s.first_ms.min(span.first_ms);
+            s.newest_ms = s.newest_ms.max(span.newest_ms);
+        }
+    }
+
+    /// How far a series reaches, or `None` where the slot is empty.
+    pub fn span(&self, slot: Slot) -> Option<Span> {
+        let s = self.at(slot)?;
+        Some(Span { first_ms: s.first_ms, newest_ms: s.newest_ms, floor_ms: s.floor_ms })
+    }
+
+    /// One series' windows that end by `until_ms` and are not yet on disk, to be written. They
+    /// count as written; [`Head::unseal`] takes that back.
+    pub fn seal(&mut self, slot: Slot, until_ms: i64) -> Vec<Sealed> {
+        self.at_mut(slot).map(|s| s.seal(until_ms)).unwrap_or_default()
+    }
+
+    /// Says that a window [`Head::seal`] gave could not be written.
+    pub fn unseal(&mut self, slot: Slot, start_ms: i64) {
+        if let Some(s) = self.at_mut(slot) {
+            s.unseal(start_ms);
+        }
+    }
+
+    /// One series' windows that are on disk and can change no more: to be rolled up and then
+    /// given to [`Head::forget_finished`] with the same `now_s`.
+    pub fn finished(&self, slot: Slot, now_s: i64) -> Vec<Piece> {
+        let Some(s) = self.at(slot) else { return Vec::new() };
+        s.finished(self.closed_ms(s, now_s)).collect()
+    }
+
+    /// Lets go of what [`Head::finished`] gave.
+    pub fn forget_finished(&mut self, slot: Slot, now_s: i64) {
+        let Some(closed) = self.at(slot).map(|s| self.closed_ms(s, now_s)) else { return };
+        if let Some(s) = self.at_mut(slot) {
+            s.forget_finished(closed);
+        }
+    }
+
+    /// The start of the oldest window that may still change or is still to be rolled up.
+    pub fn oldest_window(&self) -> Option<i64> {
+        self.series.iter().flatten().filter_map(Series::oldest_window).min()
+    }
+
+    /// Removes the series whose newest sample is older, and answers their numbers.
+    pub fn remove_older(&mut self, than_ms: i64) -> Vec<i64> {
+        let old = |s: &Series| s.newest_ms < than_ms && s.oldest_window().is_none();
+        let slots: Vec<Slot> = self.slots().filter(|s| self.at(*s).is_some_and(old)).collect();
+        slots.into_iter().filter_map(|s| self.remove(s)).collect()
+    }
+
+    /// Bytes that samples take in memory.
+    pub fn sample_bytes(&self) -> usize {
+        self.series.iter().flatten().map(Series::sample_bytes).sum()
+    }
+
+    fn remove(&mut self, slot: Slot) -> Option<i64> {
+        let series = self.series.get_mut(slot as usize)?.take()?;
+        let hash = self.hash_of(series.labels.iter());
+        if let Ok(entry) = self.by_labels.find_entry(hash, |s| *s == slot) {
+            entry.remove();
+        }
+        for (name, value) in series.labels.iter() {
+            self.index.remove(slot, name, value);
+        }
+        self.unsaved.retain(|s| *s != slot);
+        self.free.push(slot);
+        Some(series.id)
+    }
+
+    /// What ends by then changes no more: behind the late window, or all of a series to which
+    /// nothing has come for long.
+    const fn closed_ms(&self, series: &Series, now_s: i64) -> i64 {
+        if now_s.saturating_sub(series.touched_s) > IDLE_S {
+            return i64::MAX;
+        }
+        series.newest_ms.saturating_sub(self.limits.late_ms)
+    }
+
     fn insert<'a>(
         &mut self,
         hash: u64,
@@ -256,6 +395,10 @@ impl Head {
 
     fn at(&self, slot: Slot) -> Option<&Series> {
         self.series.get(slot as usize)?.as_ref()
+    }
+
+    fn at_mut(&mut self, slot: Slot) -> Option<&mut Series> {
+        self.series.get_mut(slot as usize)?.as_mut()
     }
 
     fn known(&self, slot: Slot) -> &Series {

@@ -11,7 +11,10 @@ pub mod head;
 pub mod index;
 pub mod journal;
 pub mod labels;
+pub mod level;
 pub mod remote_write;
+pub mod retention;
+pub mod rollup;
 mod series;
 
 pub use batch::{Columns, Tally};

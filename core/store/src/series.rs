@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use whyslow_model::Labels;
-use whyslow_model::limits::OUT_OF_ORDER_WINDOW;
 
 use crate::batch::Refusal;
 use crate::chunk::{self, Appender};
 
 /// Length of the stretch of time one chunk covers; chunks begin at its multiples.
 pub const WINDOW_MS: i64 = 2 * 60 * 60 * 1000;
-/// How far behind a series' newest sample a late one may be.
-pub(crate) const LATE_MS: i64 = OUT_OF_ORDER_WINDOW.as_millis() as i64;
 /// Late samples kept beside a chunk before they are merged into it.
 const LATE_BESIDE_MAX: usize = 64;
 
@@ -97,9 +94,14 @@ impl Series {
     }
 
     /// Takes a sample, or says why not.
-    pub(crate) fn append(&mut self, at: i64, value: f64) -> Admission {
-        let admission =
-            if at > self.newest_ms { self.push(at, value) } else { self.fit(at, value) };
+    pub(crate) fn append(&mut self, at: i64, value: f64, late_ms: i64) -> Admission {
+        let admission = if at > self.newest_ms {
+            self.push(at, value)
+        } else if at < self.newest_ms.saturating_sub(late_ms) {
+            Admission::Refused(Refusal::TooOld)
+        } else {
+            self.fit(at, value)
+        };
         if matches!(admission, Admission::Taken | Admission::TakenLate) {
             self.first_ms = self.first_ms.min(at);
             self.newest_ms = self.newest_ms.max(at);
@@ -125,7 +127,7 @@ impl Series {
 
     /// Takes a sample that is not newer than all.
     fn fit(&mut self, at: i64, value: f64) -> Admission {
-        if at < self.floor_ms || at < self.newest_ms.saturating_sub(LATE_MS) {
+        if at < self.floor_ms {
             return Admission::Refused(Refusal::TooOld);
         }
         let start_ms = window_start(at);
@@ -163,37 +165,30 @@ impl Series {
         self.windows.iter().filter(overlaps).map(Window::piece).collect()
     }
 
-    /// Whether a window that ends by `until_ms` differs from what is on disk.
-    pub(crate) fn is_dirty(&self, until_ms: i64) -> bool {
-        self.windows.iter().any(|w| w.dirty && w.ends_by(until_ms))
-    }
-
-    /// Packs the windows that end by `until_ms` and differ from what is on disk.
+    /// Packs the windows that end by `until_ms` and differ from what is on disk; they count as
+    /// saved from now on.
     pub(crate) fn seal(&mut self, until_ms: i64) -> Vec<Sealed> {
         let newest = self.newest_ms;
         let dirty = self.windows.iter_mut().filter(|w| w.dirty && w.ends_by(until_ms));
         dirty.map(|w| w.seal(newest)).collect()
     }
 
-    /// Notes that what [`Series::seal`] gave is on disk. Nothing may be appended in between.
-    pub(crate) fn sealed_are_saved(&mut self, until_ms: i64) {
-        for w in self.windows.iter_mut().filter(|w| w.ends_by(until_ms)) {
-            w.dirty = false;
+    /// Takes back that the window which begins at `start_ms` is saved.
+    pub(crate) fn unseal(&mut self, start_ms: i64) {
+        for w in self.windows.iter_mut().filter(|w| w.start_ms == start_ms) {
+            w.dirty = true;
         }
     }
 
-    /// The windows that can change no more: saved, and behind the out-of-order window, or all
-    /// saved ones where `idle`.
-    pub(crate) fn finished(&self, idle: bool) -> impl Iterator<Item = Piece> {
-        let closed = if idle { i64::MAX } else { self.newest_ms.saturating_sub(LATE_MS) };
-        let done = move |w: &&Window| !w.dirty && w.ends_by(closed);
+    /// The windows that can change no more: saved, and ending by `closed_ms`.
+    pub(crate) fn finished(&self, closed_ms: i64) -> impl Iterator<Item = Piece> {
+        let done = move |w: &&Window| !w.dirty && w.ends_by(closed_ms);
         self.windows.iter().take_while(done).map(Window::piece)
     }
 
     /// Forgets what [`Series::finished`] named and raises the floor over it.
-    pub(crate) fn forget_finished(&mut self, idle: bool) {
-        let closed = if idle { i64::MAX } else { self.newest_ms.saturating_sub(LATE_MS) };
-        let done = self.windows.iter().take_while(|w| !w.dirty && w.ends_by(closed)).count();
+    pub(crate) fn forget_finished(&mut self, closed_ms: i64) {
+        let done = self.windows.iter().take_while(|w| !w.dirty && w.ends_by(closed_ms)).count();
         if let Some(last) = self.windows[..done].last() {
             self.floor_ms = last.start_ms.saturating_add(WINDOW_MS);
         }
@@ -201,9 +196,9 @@ impl Series {
         self.windows.shrink_to_fit();
     }
 
-    /// Whether anything is held in memory.
-    pub(crate) const fn is_resting(&self) -> bool {
-        self.windows.is_empty()
+    /// The start of the oldest window held in memory.
+    pub(crate) fn oldest_window(&self) -> Option<i64> {
+        self.windows.first().map(|w| w.start_ms)
     }
 
     /// Bytes of samples held in memory.
@@ -274,7 +269,7 @@ impl Window {
         self.late = Vec::new();
     }
 
-    /// Packs the window; one that is no longer appended to stays packed in memory too.
+    /// Packs the window and counts it as saved; one that is no longer appended to stays packed in memory too.
     fn seal(&mut self, newest_ms: i64) -> Sealed {
         let (times, values) = self.columns();
         let bytes: Arc<[u8]> = chunk::pack(&times, &values).into();
@@ -282,6 +277,7 @@ impl Window {
             self.body = Body::Packed(Arc::clone(&bytes));
             self.late = Vec::new();
         }
+        self.dirty = false;
         Sealed { start_ms: self.start_ms, bytes }
     }
 

@@ -123,6 +123,46 @@ pub fn pack(times_ms: &[i64], values: &[f64]) -> Vec<u8> {
     if out.len() < xor.len() { out } else { xor }
 }
 
+/// Encodes a column of values as small as this module can, without times and without its length.
+///
+/// # Panics
+/// Never for fewer than 2³² values.
+pub(crate) fn pack_column(values: &[f64]) -> Vec<u8> {
+    let Some((first, rest)) = values.split_first() else { return Vec::new() };
+    let mut plain = xor::Encoder::new(*first);
+    for v in rest {
+        plain.push(*v);
+    }
+    let mut xor = vec![KIND_XOR];
+    xor.extend_from_slice(&first.to_bits().to_be_bytes());
+    xor.extend_from_slice(plain.bits().bytes());
+    match decimal::encode(values) {
+        Some((kind, column)) if column.len() + 1 < xor.len() => {
+            let mut out = vec![kind];
+            out.extend_from_slice(&column);
+            out
+        }
+        _ => xor,
+    }
+}
+
+/// Appends the `count` values of what [`pack_column`] wrote.
+pub(crate) fn decode_column(
+    bytes: &[u8],
+    count: usize,
+    values: &mut Vec<f64>,
+) -> Result<(), ChunkError> {
+    let (&kind, column) = bytes.split_first().ok_or(ChunkError::Incomplete("a column's kind"))?;
+    if count == 0 || count > column.len().saturating_mul(8) + 1 {
+        return Err(ChunkError::Malformed("count"));
+    }
+    match kind {
+        KIND_XOR => xor::decode(column, count, values),
+        KIND_DELTA | KIND_DELTA2 => decimal::decode(column, kind, count, values),
+        _ => Err(ChunkError::Malformed("kind")),
+    }
+}
+
 /// Appends the chunk's samples to the two columns; on an error both are as they were.
 ///
 /// # Errors
