@@ -19,3 +19,4 @@ mod series;
 
 pub use batch::{Columns, Tally};
 pub use head::Head;
+pub use retention::Retention;

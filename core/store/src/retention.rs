@@ -50,7 +50,7 @@ impl Retention {
         let mut levels: Vec<Level> = Vec::new();
         for (i, (resolution, keep)) in steps.iter().enumerate() {
             let (resolution_ms, keep_ms) = (ms(*resolution), ms(*keep));
-            if keep_ms < WINDOW_MS || keep_ms > KEEP_MAX_MS {
+            if !(WINDOW_MS..=KEEP_MAX_MS).contains(&keep_ms) {
                 return Err(BadRetention::Keep(i + 1));
             }
             if i > 0 {

@@ -67,6 +67,7 @@ enum Body {
 /// A window as it was at one moment, to be read without the head.
 #[derive(Clone, Debug)]
 pub struct Piece {
+    start_ms: i64,
     bytes: Arc<[u8]>,
     late: Vec<(i64, f64)>,
 }
@@ -286,7 +287,7 @@ impl Window {
             Body::Open(chunk) => chunk.encoded().into(),
             Body::Packed(bytes) => Arc::clone(bytes),
         };
-        Piece { bytes, late: self.late.clone() }
+        Piece { start_ms: self.start_ms, bytes, late: self.late.clone() }
     }
 
     fn sample_bytes(&self) -> usize {
@@ -299,6 +300,11 @@ impl Window {
 }
 
 impl Piece {
+    /// Whether it may hold samples of the stretch, its end excluded.
+    pub const fn overlaps(&self, from_ms: i64, to_ms: i64) -> bool {
+        self.start_ms < to_ms && self.start_ms.saturating_add(WINDOW_MS) > from_ms
+    }
+
     /// Appends the samples, ascending, to the two columns.
     ///
     /// # Panics

@@ -171,8 +171,8 @@ fn widths(steps: &[Option<u64>]) -> Widths {
     let fixed = of_length[0] + whole * 67;
     let mut best = Widths { short: 1, long: to_width(long), bits: usize::MAX };
     let mut below = 0;
-    for short in 1..=long {
-        below += of_length[short];
+    for (short, count) in of_length.iter().enumerate().take(long + 1).skip(1) {
+        below += count;
         let bits = fixed + below * (2 + short) + (some - below) * (3 + long);
         if bits < best.bits {
             best = Widths { short: to_width(short), long: to_width(long), bits };

@@ -80,7 +80,7 @@ fn a_failed_read_leaves_the_columns_as_they_were() {
 }
 
 /// Samples 10 s apart for two hours, as a check every 10 s gives them.
-fn two_hours(value: impl Fn(i64) -> f64) -> usize {
+fn two_hours(value: impl Fn(i32) -> f64) -> usize {
     let times: Vec<i64> = (0..720).map(|i| i * 10_000).collect();
     let values: Vec<f64> = (0..720).map(value).collect();
     pack(&times, &values).len()
@@ -88,11 +88,11 @@ fn two_hours(value: impl Fn(i64) -> f64) -> usize {
 
 #[test]
 fn what_checks_and_counters_give_takes_few_bytes_a_sample() {
-    let steady_counter = two_hours(|i| f64::from(i as i32 * 37));
+    let steady_counter = two_hours(|i| f64::from(i * 37));
     assert!(steady_counter < 720 / 2, "{steady_counter}");
-    let uneven_counter = two_hours(|i| f64::from(i as i32 * 1000 + (i * 7919 % 331) as i32));
+    let uneven_counter = two_hours(|i| f64::from(i * 1000 + i * 7919 % 331));
     assert!(uneven_counter < 720 * 2, "{uneven_counter}");
-    let seconds_in_microseconds = two_hours(|i| (20_000 + i * 7919 % 4001) as f64 / 1e6);
+    let seconds_in_microseconds = two_hours(|i| f64::from(20_000 + i * 7919 % 4001) / 1e6);
     assert!(seconds_in_microseconds < 720 * 5 / 2, "{seconds_in_microseconds}");
     let success = two_hours(|_| 1.0);
     assert!(success < 220, "{success}");

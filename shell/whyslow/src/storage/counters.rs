@@ -24,6 +24,12 @@ pub struct StoreCounters {
     pub commit_seconds: f64,
     /// Appends that failed.
     pub failed_appends: u64,
+    /// Times that chunks or roll-ups could not be written, or files not removed.
+    pub failed_housekeeping: u64,
+    /// Files removed because they were too old.
+    pub files_removed: u64,
+    /// Bytes of all files, as of a minute ago.
+    pub bytes_on_disk: u64,
     /// Whether the last write found no room.
     pub full: bool,
 }

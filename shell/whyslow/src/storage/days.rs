@@ -1,71 +1,215 @@
 //! Files that hold a stretch of days each, named after their first one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
+use rusqlite::Connection;
 use whyslow_model::Wall;
+use whyslow_store::retention::Level;
 
 use super::error::StorageError;
+use super::file;
 
-const DAY_NS: i64 = 86_400_000_000_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 
-/// A day of UTC, counted from 1970-01-01.
+/// A day of UTC, counted from 1970-01-01: the first of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Day(pub(super) i64);
+pub(super) struct Day(i64);
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
-    /// Observations and the runs kept as long.
+    /// Chunks of samples.
+    Samples,
+    /// Roll-ups of one resolution.
+    Rollup {
+        /// The resolution.
+        seconds: i64,
+        /// Days a file covers.
+        days: i64,
+    },
+    /// Observations.
     Facts,
-    /// Runs that went well.
+    /// Documents of slow and failed runs.
+    Transcripts,
+    /// Documents of runs that went well.
     Runs,
 }
 
 impl Kind {
+    /// The kind in which a level of the retention is kept.
+    pub(super) const fn of_level(level: Level) -> Self {
+        if level.resolution_ms == 0 {
+            return Self::Samples;
+        }
+        Self::Rollup { seconds: level.resolution_ms / 1000, days: level.file_days() }
+    }
+
+    /// Days that one file covers.
+    const fn days(self) -> i64 {
+        match self {
+            Self::Rollup { days, .. } => days,
+            Self::Samples | Self::Facts | Self::Transcripts | Self::Runs => 1,
+        }
+    }
+
     fn prefix(self) -> String {
         match self {
+            Self::Samples => "samples-".to_owned(),
+            Self::Rollup { seconds, .. } => format!("rollup-{seconds}s-"),
             Self::Facts => "facts-".to_owned(),
+            Self::Transcripts => "transcripts-".to_owned(),
             Self::Runs => "runs-".to_owned(),
         }
     }
-}
 
-impl Day {
-    /// The day in which `at` lies.
-    pub(super) const fn of(at: Wall) -> Self {
-        Self(at.as_nanos().div_euclid(DAY_NS))
+    /// The first day of the file in which `at_ms` belongs.
+    pub(super) const fn day_of(self, at_ms: i64) -> Day {
+        let day = at_ms.div_euclid(DAY_MS);
+        Day(day - day.rem_euclid(self.days()))
     }
 
-    /// Its first and its last nanosecond.
-    pub(super) const fn span_ns(self) -> (i64, i64) {
-        let start = self.0.saturating_mul(DAY_NS);
-        (start, start.saturating_add(DAY_NS - 1))
+    /// The file's start, inclusive, and its end, exclusive, in milliseconds.
+    pub(super) const fn span_ms(self, day: Day) -> (i64, i64) {
+        let start = day.0.saturating_mul(DAY_MS);
+        (start, start.saturating_add(self.days() * DAY_MS))
     }
 
-    /// Where its file of this kind lies.
-    pub(super) fn path(self, dir: &Path, kind: Kind) -> PathBuf {
-        let start = Wall::from_nanos(self.span_ns().0).to_string();
+    /// Where the file lies.
+    pub(super) fn path(self, dir: &Path, day: Day) -> PathBuf {
+        let start = Wall::from_millis(self.span_ms(day).0).to_string();
         let date = start.split('T').next().unwrap_or_default();
-        dir.join(format!("{}{date}.db", kind.prefix()))
+        dir.join(format!("{}{date}.db", self.prefix()))
     }
 
-    fn parse(name: &str, kind: Kind) -> Option<Self> {
-        let date = name.strip_prefix(&kind.prefix())?.strip_suffix(".db")?;
+    fn parse(self, name: &str) -> Option<Day> {
+        let date = name.strip_prefix(&self.prefix())?.strip_suffix(".db")?;
         let start: Wall = format!("{date}T00:00:00Z").parse().ok()?;
-        Some(Self::of(start))
+        Some(self.day_of(start.as_millis()))
     }
 }
 
-/// The days for which there is a file of this kind.
-pub(super) fn list(dir: &Path, kind: Kind) -> Result<Vec<Day>, StorageError> {
-    let failed = |e: std::io::Error| StorageError::of_io("list", dir, &e);
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        found.extend(name.to_str().and_then(|n| Day::parse(n, kind)));
+/// The files there are, and connections that read them.
+#[derive(Debug)]
+pub(super) struct Files {
+    dir: PathBuf,
+    known: RwLock<BTreeMap<Kind, Vec<Day>>>,
+    /// Connections that nobody reads with at the moment.
+    idle: Mutex<Vec<(Kind, Day, Connection)>>,
+}
+
+/// Idle connections kept; each holds a small cache.
+const IDLE_MAX: usize = 8;
+
+impl Files {
+    /// Looks for files of these kinds.
+    pub(super) fn list(dir: &Path, kinds: &[Kind]) -> Result<Self, StorageError> {
+        let failed = |e: std::io::Error| StorageError::of_io("list", dir, &e);
+        let mut known: BTreeMap<Kind, Vec<Day>> = BTreeMap::new();
+        for entry in fs::read_dir(dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            for kind in kinds {
+                if let Some(day) = name.to_str().and_then(|n| kind.parse(n)) {
+                    known.entry(*kind).or_default().push(day);
+                }
+            }
+        }
+        known.values_mut().for_each(|days| days.sort_unstable());
+        let (known, idle) = (RwLock::new(known), Mutex::default());
+        Ok(Self { dir: dir.to_owned(), known, idle })
     }
-    Ok(found)
+
+    pub(super) fn path(&self, kind: Kind, day: Day) -> PathBuf {
+        kind.path(&self.dir, day)
+    }
+
+    /// The first days of the files of one kind, ascending.
+    pub(super) fn days(&self, kind: Kind) -> Vec<Day> {
+        self.known().get(&kind).cloned().unwrap_or_default()
+    }
+
+    /// The kinds of which there are files.
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        self.known().keys().copied().collect()
+    }
+
+    /// Since when there is a file of one kind, in milliseconds.
+    pub(super) fn oldest_ms(&self, kind: Kind) -> Option<i64> {
+        self.known().get(&kind)?.first().map(|day| kind.span_ms(*day).0)
+    }
+
+    /// Notes that a file was made.
+    pub(super) fn add(&self, kind: Kind, day: Day) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let days = known.entry(kind).or_default();
+        if let Err(at) = days.binary_search(&day) {
+            days.insert(at, day);
+        }
+    }
+
+    /// Removes a file with all that belongs to it. Whoever reads it now reads on to the end.
+    pub(super) fn remove(&self, kind: Kind, day: Day) -> Result<(), StorageError> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(days) = known.get_mut(&kind) {
+            days.retain(|d| *d != day);
+        }
+        drop(known);
+        self.idle().retain(|(k, d, _)| (*k, *d) != (kind, day));
+        let path = self.path(kind, day);
+        for suffix in ["-wal", "-shm", ""] {
+            let mut name = path.clone().into_os_string();
+            name.push(suffix);
+            match fs::remove_file(&name) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StorageError::of_io("remove", Path::new(&name), &e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one file; `None` where there is none.
+    pub(super) fn read<T>(
+        &self,
+        kind: Kind,
+        day: Day,
+        with: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StorageError> {
+        let path = self.path(kind, day);
+        let mut idle = self.idle();
+        let place = idle.iter().position(|(k, d, _)| (*k, *d) == (kind, day));
+        let kept = place.map(|at| idle.swap_remove(at).2);
+        drop(idle);
+        let db = match kept {
+            Some(db) => db,
+            None if path.exists() => file::open_to_read(&path)?,
+            None => return Ok(None),
+        };
+        let read = with(&db).map_err(|e| StorageError::of_sqlite("read", &path, &e))?;
+        let mut idle = self.idle();
+        if idle.len() >= IDLE_MAX {
+            idle.remove(0);
+        }
+        idle.push((kind, day, db));
+        Ok(Some(read))
+    }
+
+    /// Bytes of all files in the directory.
+    pub(super) fn bytes(&self) -> u64 {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return 0 };
+        entries.flatten().filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum()
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, BTreeMap<Kind, Vec<Day>>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Kind, Day, Connection)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -73,11 +217,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_finds_its_file_again() {
-        let day = Day::of("2026-11-21T23:59:59Z".parse().unwrap());
-        let path = day.path(Path::new("/data"), Kind::Facts);
-        assert_eq!(path, Path::new("/data/facts-2026-11-21.db"));
-        assert_eq!(Day::parse("facts-2026-11-21.db", Kind::Facts), Some(day));
-        assert_eq!(Day::parse("runs-2026-11-21.db", Kind::Facts), None);
+    fn a_time_finds_its_file_again() {
+        let at: Wall = "2026-11-21T23:59:59Z".parse().unwrap();
+        let month = Kind::Rollup { seconds: 3600, days: 30 };
+        for (kind, name) in [
+            (Kind::Facts, "facts-2026-11-21.db"),
+            (Kind::Samples, "samples-2026-11-21.db"),
+            (month, "rollup-3600s-2026-11-03.db"),
+        ] {
+            let day = kind.day_of(at.as_millis());
+            assert_eq!(kind.path(Path::new("/data"), day), Path::new("/data").join(name));
+            assert_eq!(kind.parse(name), Some(day));
+            let (from, to) = kind.span_ms(day);
+            assert!((from..to).contains(&at.as_millis()));
+        }
+        assert_eq!(Kind::Facts.parse("runs-2026-11-21.db"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Observations and the documents of runs: a SQLite file a day.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
@@ -8,23 +8,24 @@ use whyslow_model::observation::Plane;
 use whyslow_model::{Observation, Wall};
 
 use super::StoredRun;
-use super::days::{self, Day, Kind};
+use super::days::{Files, Kind};
 use super::error::StorageError;
-use super::file::{self, Shape};
+use super::file::Shape;
 
-/// Observations, and the runs kept as long as they are.
+/// Observations.
 pub(super) const FACTS: Shape = Shape {
     schema: "CREATE TABLE observations (
                  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL,
                  plane TEXT NOT NULL, service TEXT, path TEXT, check_name TEXT, vantage TEXT,
                  outcome TEXT, document TEXT NOT NULL);
              CREATE INDEX observations_by_time ON observations (at);
-             CREATE INDEX observations_by_check ON observations (service, check_name, at);
-             CREATE TABLE runs (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
-                                document TEXT NOT NULL);",
+             CREATE INDEX observations_by_check ON observations (service, check_name, at);",
     page_bytes: 4096,
     outlives_power_loss: true,
 };
+
+/// Runs that were slow or failed.
+pub(super) const TRANSCRIPTS: Shape = Shape { outlives_power_loss: true, ..RUNS };
 
 /// Runs that went well: kept a shorter time, and not worth waiting for the disk.
 pub(super) const RUNS: Shape = Shape {
@@ -101,7 +102,6 @@ pub(super) fn write_observations(
     db: &mut Connection,
     path: &Path,
     observations: &[(usize, &Observation)],
-    runs: &[&StoredRun],
     mut new: impl FnMut(usize),
 ) -> Result<(), StorageError> {
     let failed = |e: rusqlite::Error| StorageError::of_sqlite("write to", path, &e);
@@ -112,15 +112,12 @@ pub(super) fn write_observations(
             inserted.push(*request);
         }
     }
-    for run in runs {
-        insert_run(&tx, run).map_err(failed)?;
-    }
     tx.commit().map_err(failed)?;
     inserted.into_iter().for_each(&mut new);
     Ok(())
 }
 
-/// Writes the documents of runs that went well.
+/// Writes the documents of runs.
 pub(super) fn write_runs(
     db: &mut Connection,
     path: &Path,
@@ -162,47 +159,51 @@ fn insert_run(db: &Connection, run: &StoredRun) -> rusqlite::Result<usize> {
 
 /// The page of observations that the filter and the cursor ask for.
 pub(super) fn page(
-    dir: &Path,
+    files: &Files,
     filter: &ObservationFilter,
     request: &PageRequest,
 ) -> Result<ObservationPage, StorageError> {
     let cursor = request.after.as_deref().map(Cursor::parse).transpose()?;
     let limit = request.limit.clamp(1, whyslow_model::limits::OBSERVATIONS_PER_PAGE_MAX);
     let newest = filter.to.map(Wall::as_nanos).into_iter().chain(cursor.map(|c| c.at)).min();
-    let mut rows: Vec<(Cursor, Observation)> = Vec::new();
-    let mut all = days::list(dir, Kind::Facts)?;
-    all.sort_unstable_by(|a, b| b.cmp(a));
-    for day in all {
-        let (from, to) = day.span_ns();
+    let newest = newest.map(|ns| Wall::from_nanos(ns).as_millis());
+    let mut rows: Vec<Row> = Vec::new();
+    for day in files.days(Kind::Facts).into_iter().rev() {
+        let (from, to) = Kind::Facts.span_ms(day);
         let beyond =
-            newest.is_some_and(|n| from > n) || filter.from.is_some_and(|f| to < f.as_nanos());
+            newest.is_some_and(|n| from > n) || filter.from.is_some_and(|f| to <= f.as_millis());
         if beyond {
             continue;
         }
-        let path = day.path(dir, Kind::Facts);
-        let Some(db) = open_if_there(&path)? else { continue };
         let more = limit + 1 - rows.len();
-        rows.extend(query(&db, &path, filter, cursor, more)?);
+        let found = files.read(Kind::Facts, day, |db| query(db, filter, cursor, more))?;
+        rows.extend(found.into_iter().flatten());
         if rows.len() > limit {
             break;
         }
     }
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|(c, _)| format!("{}.{}", c.at, c.seq));
-    Ok(ObservationPage { observations: rows.into_iter().map(|r| r.1).collect(), next })
+    let next = rows.last().filter(|_| more).map(|r| format!("{}.{}", r.at, r.seq));
+    let observations = rows.iter().map(|r| r.parse(files)).collect::<Result<_, _>>()?;
+    Ok(ObservationPage { observations, next })
 }
 
 /// The document of one run.
-pub(super) fn run(dir: &Path, id: &str) -> Result<Option<String>, StorageError> {
-    for kind in [Kind::Facts, Kind::Runs] {
-        for day in likely_days(dir, kind, id)? {
-            let path = day.path(dir, kind);
-            let Some(db) = open_if_there(&path)? else { continue };
-            let found = db
-                .query_row("SELECT document FROM runs WHERE id = ?1", [id], |row| row.get(0))
-                .optional();
-            let found = found.map_err(|e| StorageError::of_sqlite("read", &path, &e))?;
+pub(super) fn run(files: &Files, id: &str) -> Result<Option<String>, StorageError> {
+    let started: Option<i64> = id.rsplit_once('/').and_then(|(_, ns)| ns.parse().ok());
+    for kind in [Kind::Transcripts, Kind::Runs] {
+        // An id ends with the time of its run, but one that does not is looked for everywhere.
+        let days = match started {
+            Some(ns) => vec![kind.day_of(Wall::from_nanos(ns).as_millis())],
+            None => files.days(kind),
+        };
+        for day in days.into_iter().rev() {
+            let find = |db: &Connection| {
+                let sql = "SELECT document FROM runs WHERE id = ?1";
+                db.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()
+            };
+            let found = files.read(kind, day, find)?.flatten();
             if found.is_some() {
                 return Ok(found);
             }
@@ -211,44 +212,34 @@ pub(super) fn run(dir: &Path, id: &str) -> Result<Option<String>, StorageError> 
     Ok(None)
 }
 
-/// The day an id ends with, as ids of runs do, or every day newest first.
-fn likely_days(dir: &Path, kind: Kind, id: &str) -> Result<Vec<Day>, StorageError> {
-    let started = id.rsplit_once('/').and_then(|(_, ns)| ns.parse().ok());
-    if let Some(ns) = started {
-        return Ok(vec![Day::of(Wall::from_nanos(ns))]);
-    }
-    let mut all = days::list(dir, kind)?;
-    all.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(all)
+/// An observation as it is stored.
+struct Row {
+    at: i64,
+    seq: i64,
+    document: String,
 }
 
-fn open_if_there(path: &PathBuf) -> Result<Option<Connection>, StorageError> {
-    if path.exists() { file::open_to_read(path).map(Some) } else { Ok(None) }
+impl Row {
+    fn parse(&self, files: &Files) -> Result<Observation, StorageError> {
+        serde_json::from_str(&self.document).map_err(|e| {
+            let day = Kind::Facts.day_of(Wall::from_nanos(self.at).as_millis());
+            let reason = format!("observation {} makes no sense: {e}", self.seq);
+            StorageError::Damaged { file: files.path(Kind::Facts, day), reason }
+        })
+    }
 }
 
 fn query(
     db: &Connection,
-    path: &Path,
     filter: &ObservationFilter,
     cursor: Option<Cursor>,
     limit: usize,
-) -> Result<Vec<(Cursor, Observation)>, StorageError> {
-    let failed = |e: rusqlite::Error| StorageError::of_sqlite("read", path, &e);
+) -> rusqlite::Result<Vec<Row>> {
     let (sql, values) = statement(filter, cursor, limit);
-    let mut select = db.prepare(&sql).map_err(failed)?;
-    let mut rows = select.query(params_from_iter(values)).map_err(failed)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        let at = row.get(0).map_err(failed)?;
-        let seq = row.get(1).map_err(failed)?;
-        let document: String = row.get(2).map_err(failed)?;
-        let observation = serde_json::from_str(&document).map_err(|e| StorageError::Damaged {
-            file: path.to_owned(),
-            reason: format!("observation {seq} makes no sense: {e}"),
-        })?;
-        found.push((Cursor { at, seq }, observation));
-    }
-    Ok(found)
+    let mut select = db.prepare_cached(&sql)?;
+    let row =
+        |r: &rusqlite::Row<'_>| Ok(Row { at: r.get(0)?, seq: r.get(1)?, document: r.get(2)? });
+    select.query_map(params_from_iter(values), row)?.collect()
 }
 
 fn statement(
@@ -285,8 +276,8 @@ fn statement(
         want("at <= ?#", to.as_nanos().into());
     }
     if let Some(c) = cursor {
-        want("at <= ?#", c.at.into());
-        want(&format!("(at < {} OR seq < ?#)", c.at), c.seq.into());
+        // Both are numbers, so they may stand in the text.
+        want(&format!("(at, seq) < (?#, {})", c.seq), c.at.into());
     }
     let conditions = conditions.join(" AND ");
     let order = format!("ORDER BY at DESC, seq DESC LIMIT {limit}");

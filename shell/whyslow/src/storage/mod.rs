@@ -5,17 +5,22 @@
 
 mod counters;
 mod days;
+mod disk;
 mod error;
 mod facts;
 mod file;
+mod keep;
+mod load;
 mod lock;
 mod read;
 mod registry;
+mod rows;
+mod seal;
 mod writer;
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -30,25 +35,37 @@ use whyslow_store::{Columns, Head, Tally};
 pub use counters::StoreCounters;
 pub use error::StorageError;
 pub use facts::{ObservationFilter, ObservationPage, PageRequest};
+pub use whyslow_store::head::Limits;
+pub use whyslow_store::retention::Retention;
 
 use counters::Counters;
+use days::Files;
 use lock::DirectoryLock;
 use read::Reader;
 use writer::{Message, Request, Writer};
 
-/// How long the store keeps what.
+/// How much the store takes, and how long it keeps what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// Observations, and runs with `keep_long`.
+    /// Samples and their roll-ups.
+    pub retention: Retention,
+    /// How many series, and how late a sample may be.
+    pub limits: Limits,
+    /// Observations.
     pub observations_for: Duration,
-    /// Runs without `keep_long`.
+    /// Runs with `keep_long`.
+    pub transcripts_for: Duration,
+    /// Runs without.
     pub ok_runs_for: Duration,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            observations_for: Duration::from_hours(30 * 24),
+            retention: Retention::default(),
+            limits: Limits::default(),
+            observations_for: Duration::from_hours(90 * 24),
+            transcripts_for: Duration::from_hours(30 * 24),
             ok_runs_for: Duration::from_hours(48),
         }
     }
@@ -97,8 +114,9 @@ pub struct Db(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    dir: PathBuf,
     head: Arc<RwLock<Head>>,
+    files: Arc<Files>,
+    retention: Retention,
     counters: Arc<Counters>,
     queue: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
@@ -116,15 +134,17 @@ impl Db {
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, StorageError> {
         fs::create_dir_all(dir).map_err(|e| StorageError::of_io("create", dir, &e))?;
         let lock = DirectoryLock::take(dir)?;
-        let counters = Arc::new(Counters::default());
-        let (writer, head) = Writer::open(dir, options, Arc::clone(&counters), lock, seed())?;
+        let writer = Writer::open(dir, options, lock, seed())?;
+        let (head, files) = (Arc::clone(&writer.head), Arc::clone(&writer.files));
+        let counters = Arc::clone(&writer.counters);
+        let retention = writer.options.retention.clone();
         let (queue, messages) = mpsc::channel();
         let spawned = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run(&messages));
         spawned.map_err(|e| StorageError::of_io("start the writer of", dir, &e))?;
         let room = Arc::new(Semaphore::new(QUEUE_WEIGHT_MAX as usize));
-        Ok(Self(Arc::new(Inner { dir: dir.to_owned(), head, counters, queue, room })))
+        Ok(Self(Arc::new(Inner { head, files, retention, counters, queue, room })))
     }
 
     /// Stores a batch; resolves when it is durable, and waits while the queue is full.
@@ -152,7 +172,7 @@ impl Db {
 
     /// Stored series; it blocks, so call it where blocking is allowed.
     pub fn reader(&self) -> impl SeriesReader + Send + Sync + use<> {
-        Reader::new(&self.0.head)
+        self.read()
     }
 
     /// The names of labels on series that satisfy all matchers and have a point in the range.
@@ -165,7 +185,7 @@ impl Db {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<Vec<String>, ReadError> {
-        Reader::new(&self.0.head).label_names(matchers, from_ms, to_ms)
+        self.read().label_names(matchers, from_ms, to_ms)
     }
 
     /// The values of label `name` on series that satisfy all matchers and have a point in the range.
@@ -179,7 +199,7 @@ impl Db {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<Vec<String>, ReadError> {
-        Reader::new(&self.0.head).label_values(name, matchers, from_ms, to_ms)
+        self.read().label_values(name, matchers, from_ms, to_ms)
     }
 
     /// Observations that the filter wants, newest first; it blocks.
@@ -191,7 +211,7 @@ impl Db {
         filter: &ObservationFilter,
         page: &PageRequest,
     ) -> Result<ObservationPage, StorageError> {
-        facts::page(&self.0.dir, filter, page)
+        facts::page(&self.0.files, filter, page)
     }
 
     /// The document of one run, or `None` where it is not kept (any more); it blocks.
@@ -199,12 +219,16 @@ impl Db {
     /// # Errors
     /// [`StorageError`] where a file cannot be read.
     pub fn run(&self, id: &str) -> Result<Option<String>, StorageError> {
-        facts::run(&self.0.dir, id)
+        facts::run(&self.0.files, id)
     }
 
     /// What the store counts of itself.
     pub fn counters(&self) -> StoreCounters {
         self.0.counters.read(&self.0.head)
+    }
+
+    fn read(&self) -> Reader {
+        Reader::new(&self.0.head, &self.0.files, &self.0.retention)
     }
 
     /// Writes what is still queued and lets go of the directory. Other clones then answer

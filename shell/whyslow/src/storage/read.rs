@@ -7,8 +7,12 @@ use whyslow_model::Labels;
 use whyslow_model::limits::QUERY_SERIES_MAX;
 use whyslow_model::matcher::Matcher;
 use whyslow_model::read::{ReadError, SelectHint, SeriesPoints, SeriesReader};
-use whyslow_store::Head;
 use whyslow_store::head::Snapshot;
+use whyslow_store::level::{self, Segment};
+use whyslow_store::{Head, Retention};
+
+use super::days::{Files, Kind};
+use super::disk::{Chunks, Rollups};
 
 /// Series copied in one go, so that the writer never waits long.
 const SERIES_PER_LOCK: usize = 1024;
@@ -17,11 +21,13 @@ const SERIES_PER_LOCK: usize = 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     head: Arc<RwLock<Head>>,
+    files: Arc<Files>,
+    retention: Retention,
 }
 
 impl Reader {
-    pub(super) fn new(head: &Arc<RwLock<Head>>) -> Self {
-        Self { head: Arc::clone(head) }
+    pub(super) fn new(head: &Arc<RwLock<Head>>, files: &Arc<Files>, retention: &Retention) -> Self {
+        Self { head: Arc::clone(head), files: Arc::clone(files), retention: retention.clone() }
     }
 
     pub(super) fn label_names(
@@ -64,6 +70,57 @@ impl Reader {
         }
         Ok(slots)
     }
+
+    /// Which level answers which stretch of the query.
+    fn plan(&self, hint: &SelectHint<'_>) -> Vec<Segment> {
+        let levels = self.retention.levels();
+        let mut oldest: Vec<Option<i64>> =
+            levels.iter().map(|l| self.files.oldest_ms(Kind::of_level(*l))).collect();
+        if oldest[0].is_none() {
+            oldest[0] = self.head().oldest_window();
+        }
+        level::plan(levels, &oldest, hint)
+    }
+
+    /// The points of these series, as the segments ask for them.
+    fn read(
+        &self,
+        snapshots: &[Snapshot],
+        segments: &[Segment],
+        hint: &SelectHint<'_>,
+        room: usize,
+    ) -> Result<Vec<SeriesPoints>, ReadError> {
+        let mut all: Vec<SeriesPoints> = snapshots
+            .iter()
+            .map(|s| SeriesPoints { labels: s.labels.clone(), ..SeriesPoints::default() })
+            .collect();
+        for (i, segment) in segments.iter().enumerate() {
+            let level = self.retention.levels()[segment.level];
+            let read = if segment.level == 0 {
+                Chunks { files: &self.files, segment }.read(snapshots, &mut all, room)
+            } else {
+                let raw_next = segments.get(i + 1).is_some_and(|s| s.level == 0);
+                Rollups { files: &self.files, segment, level, hint, raw_next }
+                    .read(snapshots, &mut all)
+            };
+            let too_many = ReadError::TooManySamples { limit: hint.samples_max };
+            if !read.map_err(|e| ReadError::Storage(e.to_string()))? {
+                return Err(too_many);
+            }
+            for (snapshot, points) in snapshots.iter().zip(&mut all) {
+                read_memory(snapshot, segment, points);
+            }
+        }
+        let samples: usize = all.iter().map(|p| p.times_ms.len()).sum();
+        if samples > room {
+            return Err(ReadError::TooManySamples { limit: hint.samples_max });
+        }
+        for points in &mut all {
+            trim(points, 0, hint.from_ms, hint.to_ms.saturating_add(1));
+        }
+        all.retain(|p| !p.times_ms.is_empty());
+        Ok(all)
+    }
 }
 
 impl SeriesReader for Reader {
@@ -73,23 +130,29 @@ impl SeriesReader for Reader {
         hint: &SelectHint<'_>,
     ) -> Result<Vec<SeriesPoints>, ReadError> {
         let slots = self.matching(matchers, hint.from_ms, hint.to_ms)?;
-        let mut answer = Vec::with_capacity(slots.len());
-        let mut samples = 0;
+        let mut answer: Vec<SeriesPoints> = Vec::with_capacity(slots.len());
+        let mut room = hint.samples_max;
         for some in slots.chunks(SERIES_PER_LOCK) {
             let head = self.head();
             let snapshots: Vec<Snapshot> =
                 some.iter().filter_map(|s| head.snapshot(*s, hint.from_ms, hint.to_ms)).collect();
             drop(head);
-            for snapshot in snapshots {
-                let points = read(snapshot, hint);
-                samples += points.times_ms.len();
-                if samples > hint.samples_max {
-                    return Err(ReadError::TooManySamples { limit: hint.samples_max });
+            // After the snapshots: what they no longer hold is on disk by now. And again if a
+            // file went meanwhile, since then roll-ups answer for it.
+            let mut segments = self.plan(hint);
+            let points = loop {
+                let points = self.read(&snapshots, &segments, hint, room)?;
+                let now = self.plan(hint);
+                if now == segments {
+                    break points;
                 }
-                if !points.times_ms.is_empty() {
-                    answer.push(points);
-                }
-            }
+                segments = now;
+            };
+            let samples: usize = points.iter().map(|p| p.times_ms.len()).sum();
+            room = room
+                .checked_sub(samples)
+                .ok_or(ReadError::TooManySamples { limit: hint.samples_max })?;
+            answer.extend(points);
         }
         Ok(answer)
     }
@@ -109,21 +172,24 @@ impl SeriesReader for Reader {
     }
 }
 
-fn read(snapshot: Snapshot, hint: &SelectHint<'_>) -> SeriesPoints {
-    let (mut times_ms, mut values) = (Vec::new(), Vec::new());
+/// Appends what lies in memory of one segment.
+fn read_memory(snapshot: &Snapshot, segment: &Segment, points: &mut SeriesPoints) {
+    let before = points.times_ms.len();
     for piece in &snapshot.pieces {
-        piece.read(&mut times_ms, &mut values);
+        if piece.overlaps(segment.from_ms, segment.to_ms) {
+            piece.read(&mut points.times_ms, &mut points.values);
+        }
     }
-    trim(&mut times_ms, &mut values, hint.from_ms, hint.to_ms);
-    SeriesPoints { labels: snapshot.labels, times_ms, values }
+    trim(points, before, segment.from_ms.max(snapshot.floor_ms), segment.to_ms);
 }
 
-/// Keeps what lies in the range, both ends included.
-fn trim(times_ms: &mut Vec<i64>, values: &mut Vec<f64>, from_ms: i64, to_ms: i64) {
-    let end = times_ms.partition_point(|t| *t <= to_ms);
-    times_ms.truncate(end);
-    values.truncate(end);
-    let start = times_ms.partition_point(|t| *t < from_ms);
-    times_ms.drain(..start);
-    values.drain(..start);
+/// Keeps of the points from place `place` on what lies between the times, the second excluded.
+pub(super) fn trim(points: &mut SeriesPoints, place: usize, from_ms: i64, to_ms: i64) {
+    let times = &points.times_ms[place..];
+    let end = place + times.partition_point(|t| *t < to_ms);
+    let start = place + times.partition_point(|t| *t < from_ms);
+    points.times_ms.truncate(end);
+    points.values.truncate(end);
+    points.times_ms.drain(place..start.min(end));
+    points.values.drain(place..start.min(end));
 }

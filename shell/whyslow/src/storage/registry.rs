@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
-use whyslow_store::head::{Head, Registered};
+use rusqlite::{Connection, Row, params};
+use whyslow_store::head::{Head, Registered, Span};
 use whyslow_store::{journal, labels};
 
 use super::error::StorageError;
@@ -13,11 +13,21 @@ const SHAPE: Shape = Shape {
     schema: "CREATE TABLE series (id INTEGER PRIMARY KEY, labels BLOB NOT NULL);
              CREATE TABLE batches (seq INTEGER PRIMARY KEY, newest_ms INTEGER NOT NULL,
                                    samples BLOB NOT NULL);
+             CREATE TABLE spans (id INTEGER PRIMARY KEY, first_ms INTEGER NOT NULL,
+                                 newest_ms INTEGER NOT NULL, floor_ms INTEGER NOT NULL);
              CREATE TABLE next (id INTEGER NOT NULL);
              INSERT INTO next VALUES (1);",
     page_bytes: 4096,
     outlives_power_loss: true,
 };
+
+/// How far one series reaches on disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeriesSpan {
+    /// The series' number.
+    pub(super) id: i64,
+    pub(super) span: Span,
+}
 
 /// The open file.
 #[derive(Debug)]
@@ -39,7 +49,7 @@ impl Registry {
         next.map_err(|e| self.failed("read", &e))
     }
 
-    /// Gives the head every series back; answers nothing, since the head knows them by number.
+    /// Gives the head every series back, and calls `placed` with its number and handle.
     pub(super) fn restore_series(
         &self,
         head: &mut Head,
@@ -74,6 +84,53 @@ impl Registry {
         Ok(())
     }
 
+    /// How far each series reached when it was last written.
+    pub(super) fn spans(&self) -> Result<Vec<SeriesSpan>, StorageError> {
+        let read = || {
+            let mut all = self.db.prepare("SELECT id, first_ms, newest_ms, floor_ms FROM spans")?;
+            let row = |row: &Row<'_>| {
+                let (first_ms, newest_ms, floor_ms) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                let span = Span { first_ms, newest_ms, floor_ms };
+                Ok(SeriesSpan { id: row.get(0)?, span })
+            };
+            all.query_map([], row)?.collect::<rusqlite::Result<Vec<SeriesSpan>>>()
+        };
+        read().map_err(|e| self.failed("read", &e))
+    }
+
+    /// Notes how far series reach, after their chunks are durable.
+    pub(super) fn save_spans(&mut self, spans: &[SeriesSpan]) -> Result<(), StorageError> {
+        let done = save_spans(&mut self.db, spans);
+        done.map_err(|e| self.failed("write to", &e))
+    }
+
+    /// The number of the newest batch; 0 where there is none.
+    pub(super) fn newest_batch(&self) -> Result<i64, StorageError> {
+        let newest =
+            self.db.query_row("SELECT ifnull(max(seq), 0) FROM batches", [], |row| row.get(0));
+        newest.map_err(|e| self.failed("read", &e))
+    }
+
+    /// Forgets batches that chunks cover: up to `seq`, and with no sample at or after `until_ms`.
+    pub(super) fn forget_batches(&mut self, until_ms: i64, seq: i64) -> Result<(), StorageError> {
+        let done = forget_batches(&self.db, until_ms, seq);
+        done.map_err(|e| self.failed("write to", &e))
+    }
+
+    /// Bytes of the batches that are kept.
+    pub(super) fn batch_bytes(&self) -> Result<u64, StorageError> {
+        let sql = "SELECT ifnull(sum(length(samples)), 0) FROM batches";
+        let bytes: i64 =
+            self.db.query_row(sql, [], |row| row.get(0)).map_err(|e| self.failed("read", &e))?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// Forgets series of which nothing is kept.
+    pub(super) fn forget_series(&mut self, ids: &[i64]) -> Result<(), StorageError> {
+        let done = forget_series(&mut self.db, ids);
+        done.map_err(|e| self.failed("write to", &e))
+    }
+
     /// Makes new series and samples durable.
     pub(super) fn commit(
         &mut self,
@@ -92,6 +149,35 @@ impl Registry {
     fn damaged(&self, reason: String) -> StorageError {
         StorageError::Damaged { file: self.path.clone(), reason }
     }
+}
+
+fn save_spans(db: &mut Connection, spans: &[SeriesSpan]) -> rusqlite::Result<()> {
+    let tx = db.transaction()?;
+    {
+        let mut put = tx.prepare_cached("INSERT OR REPLACE INTO spans VALUES (?1, ?2, ?3, ?4)")?;
+        for SeriesSpan { id, span } in spans {
+            put.execute([*id, span.first_ms, span.newest_ms, span.floor_ms])?;
+        }
+    }
+    tx.commit()
+}
+
+fn forget_batches(db: &Connection, until_ms: i64, seq: i64) -> rusqlite::Result<()> {
+    db.execute("DELETE FROM batches WHERE seq <= ?1 AND newest_ms < ?2", [seq, until_ms])?;
+    // Gives the room back; one row a page, so it must be read to the end.
+    let mut shrink = db.prepare("PRAGMA incremental_vacuum")?;
+    let mut rows = shrink.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+fn forget_series(db: &mut Connection, ids: &[i64]) -> rusqlite::Result<()> {
+    let tx = db.transaction()?;
+    for id in ids {
+        tx.prepare_cached("DELETE FROM series WHERE id = ?1")?.execute([id])?;
+        tx.prepare_cached("DELETE FROM spans WHERE id = ?1")?.execute([id])?;
+    }
+    tx.commit()
 }
 
 fn commit(

@@ -114,3 +114,154 @@ async fn a_run_is_found_by_its_id() {
     }
     assert_eq!(db.run("nobody").unwrap(), None);
 }
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// Feeds three series, a sample a minute, oldest first; answers what `select` must give of each.
+async fn feed(db: &Db, from_ms: i64, to_ms: i64) -> Vec<(i64, f64)> {
+    let mut points = Vec::new();
+    let mut at = from_ms;
+    while at < to_ms {
+        let mut columns = Columns::default();
+        let end = to_ms.min(at + 6 * HOUR);
+        let times: Vec<i64> = (at..end).step_by(60_000).collect();
+        for series in ["a", "b", "c"] {
+            columns.series([("__name__", "fed"), ("series", series)]);
+            times.iter().for_each(|t| columns.point(*t, (*t / MINUTE % 1000) as f64));
+        }
+        points.extend(times.iter().map(|t| (*t, (*t / MINUTE % 1000) as f64)));
+        let sent = 3 * times.len() as u64;
+        let done = db.append(Batch { columns, ..Batch::default() }).await.unwrap();
+        assert_eq!(done.samples.appended, sent);
+        at = end;
+    }
+    points
+}
+
+fn keeping(raw: Duration) -> StoreOptions {
+    let long = Duration::from_hours(24 * 365);
+    let minutes = Duration::from_mins;
+    let steps = [(minutes(1), raw), (minutes(5), long), (minutes(60), 2 * long)];
+    StoreOptions { retention: Retention::new(&steps).unwrap(), ..StoreOptions::default() }
+}
+
+fn select(db: &Db, hint: &SelectHint<'_>) -> Vec<Vec<(i64, f64)>> {
+    let found = db.reader().select(&[Matcher::equal("__name__", "fed")], hint).unwrap();
+    found.into_iter().map(|s| s.times_ms.into_iter().zip(s.values).collect()).collect()
+}
+
+fn hint(from_ms: i64, to_ms: i64) -> SelectHint<'static> {
+    let samples_max = 1_000_000;
+    SelectHint { from_ms, to_ms, step_ms: MINUTE, range_ms: 0, function: None, samples_max }
+}
+
+#[tokio::test]
+async fn days_of_samples_are_read_from_chunks_as_they_were_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let end = now_ms() / MINUTE * MINUTE;
+    let options = keeping(Duration::from_hours(24 * 30));
+    let db = Db::open(dir.path(), options.clone()).unwrap();
+    let points = feed(&db, end - 3 * DAY, end).await;
+    for _ in 0..2 {
+        let db = Db::open(dir.path(), options.clone());
+        assert!(db.is_err(), "still open");
+    }
+    let all = select(&db, &hint(i64::MIN, i64::MAX));
+    assert_eq!(all, vec![points.clone(); 3]);
+    db.close().await;
+    let db = Db::open(dir.path(), options).unwrap();
+    assert_eq!(select(&db, &hint(i64::MIN, i64::MAX)), vec![points.clone(); 3]);
+    let (from, to) = (end - 40 * HOUR, end - 13 * HOUR);
+    let part: Vec<_> = points.iter().copied().filter(|p| (from..=to).contains(&p.0)).collect();
+    assert_eq!(select(&db, &hint(from, to)), vec![part; 3]);
+    let few = SelectHint { samples_max: 100, ..hint(from, to) };
+    let refused = db.reader().select(&[Matcher::equal("series", "a")], &few);
+    assert_eq!(refused, Err(ReadError::TooManySamples { limit: 100 }));
+}
+
+#[tokio::test]
+async fn what_is_too_old_goes_and_its_roll_ups_answer_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let end = now_ms() / MINUTE * MINUTE;
+    let db = Db::open(dir.path(), keeping(Duration::from_hours(24 * 30))).unwrap();
+    let points = feed(&db, end - 5 * DAY, end).await;
+    db.close().await;
+    let db = Db::open(dir.path(), keeping(Duration::from_hours(24))).unwrap();
+    while db.counters().files_removed == 0 {
+        tokio::task::yield_now().await;
+    }
+    let sums = SelectHint {
+        function: Some("sum_over_time"),
+        range_ms: 10 * MINUTE,
+        ..hint(i64::MIN, i64::MAX)
+    };
+    let total: f64 = points.iter().map(|p| p.1).sum();
+    for series in select(&db, &sums) {
+        assert!(series.len() < points.len() / 2, "most are buckets by now: {}", series.len());
+        assert!(series.is_sorted_by(|a, b| a.0 < b.0), "nothing is given twice");
+        let sum: f64 = series.iter().map(|p| p.1).sum();
+        assert!((sum - total).abs() < 1e-6 * total, "nothing is missed: {sum} {total}");
+    }
+    let counts = SelectHint { function: Some("count_over_time"), ..sums };
+    assert!(select(&db, &counts).iter().all(|s| s.len() == points.len()));
+    let recent = select(&db, &hint(end - 10 * HOUR, end));
+    assert!(recent.iter().all(|s| s[..] == points[points.len() - s.len()..]), "still exact");
+}
+
+#[tokio::test]
+async fn samples_beyond_the_bounds_are_refused_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
+    let t = now_ms();
+    let samples = vec![
+        sample("x", t, 1.0),
+        sample("x", t, 1.0),
+        sample("x", t, 2.0),
+        sample("x", t + 2 * HOUR, 1.0),
+        sample("x", t - 3 * HOUR, 1.0),
+        sample("x", t - HOUR, 1.0),
+        sample("y", t - 30 * HOUR, 1.0),
+        Sample { labels: Labels::empty(), at_ms: t, value: 1.0 },
+    ];
+    let done = db.append(Batch { samples, ..Batch::default() }).await.unwrap().samples;
+    let want = Tally {
+        appended: 2,
+        late: 1,
+        duplicates: 1,
+        conflicts: 1,
+        too_old: 2,
+        too_new: 1,
+        series_limit: 0,
+        labels: 1,
+    };
+    assert_eq!(done, want);
+    assert_eq!(db.counters().samples, want);
+}
+
+#[tokio::test]
+async fn files_that_are_not_ours_are_named_and_left_alone() {
+    let ours = tempfile::tempdir().unwrap();
+    Db::open(ours.path(), StoreOptions::default()).unwrap().close().await;
+    let whole = fs::read(ours.path().join("head.db")).unwrap();
+    let mut torn = whole.clone();
+    torn[4096..].fill(0x5a);
+    let other = {
+        let path = ours.path().join("other.db");
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
+        drop(db);
+        fs::read(path).unwrap()
+    };
+    let cases = [b"hello, I am no database".to_vec(), other, torn, whole[..1000].to_vec()];
+    for bytes in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("head.db");
+        fs::write(&file, &bytes).unwrap();
+        let error = Db::open(dir.path(), StoreOptions::default()).unwrap_err();
+        let (text, hint) = (error.to_string(), error.hint().unwrap_or_default());
+        assert!(text.contains("head.db") && !hint.is_empty(), "{text}");
+        assert_eq!(fs::read(&file).unwrap(), bytes, "nothing is overwritten: {text}");
+    }
+}

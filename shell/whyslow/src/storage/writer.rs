@@ -1,25 +1,24 @@
 //! The one thread that writes: it takes all that is queued, commits it at once, and answers.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use whyslow_model::seeded::Seed;
 use whyslow_model::{Observation, Wall};
-use whyslow_store::batch::Refusal;
+use whyslow_store::batch::{Entry, Refusal};
 use whyslow_store::head::Bounds;
-use whyslow_store::{Columns, Head, Tally, journal};
+use whyslow_store::{Columns, Head, journal};
 
 use super::counters::Counters;
-use super::days::{Day, Kind};
+use super::days::{Day, Files, Kind};
 use super::error::StorageError;
 use super::lock::DirectoryLock;
 use super::registry::Registry;
-use super::{Appended, StoreOptions, StoredRun, facts, file};
+use super::seal::Pass;
+use super::{Appended, StoreOptions, StoredRun, facts, file, rows};
 
 /// One append on its way.
 #[derive(Debug)]
@@ -47,93 +46,111 @@ const IDLE_TICK: Duration = Duration::from_mins(1);
 const AHEAD_MS: i64 = 60 * 60 * 1000;
 /// How far ahead of our clock an observation may be.
 const OBSERVATION_AHEAD: Duration = Duration::from_hours(24);
-/// Day files kept open for writing.
+/// Files kept open for writing.
 const OPEN_FILES_MAX: usize = 8;
+/// Bytes of samples not yet in chunks, beyond which all are put into chunks at once.
+const JOURNAL_BYTES_MAX: u64 = 256 << 20;
 
 /// The writer and all it holds open.
 #[derive(Debug)]
 pub(super) struct Writer {
-    dir: PathBuf,
-    options: StoreOptions,
-    counters: Arc<Counters>,
-    head: Arc<RwLock<Head>>,
-    registry: Registry,
-    open: BTreeMap<(Kind, Day), Connection>,
-    _lock: DirectoryLock,
+    pub(super) options: StoreOptions,
+    pub(super) counters: Arc<Counters>,
+    pub(super) head: Arc<RwLock<Head>>,
+    pub(super) registry: Registry,
+    pub(super) files: Arc<Files>,
+    pub(super) open: BTreeMap<(Kind, Day), Connection>,
+    /// The newest sample's time.
+    pub(super) newest_ms: i64,
+    /// Windows that end by then are written.
+    pub(super) sealed_ms: i64,
+    /// About how many bytes of samples are not yet in chunks.
+    pub(super) journal_bytes: u64,
+    pub(super) lock: DirectoryLock,
 }
 
-/// What one day's file gets of a commit: observations, each with the place of its request, and runs.
-type DayFacts<'a> = (Vec<(usize, &'a Observation)>, Vec<&'a StoredRun>);
-/// One series of a commit: its handle and what becomes of its points.
+/// What one day's file gets of a commit, each with the place of its request.
+type DayObservations<'a> = Vec<(usize, &'a Observation)>;
+
+/// One series of a commit: its handle, or why its points are refused.
 type Resolved = Result<u32, Refusal>;
 
-impl Writer {
-    /// Reads the directory into a head.
-    pub(super) fn open(
-        dir: &Path,
-        options: StoreOptions,
-        counters: Arc<Counters>,
-        lock: DirectoryLock,
-        seed: Seed,
-    ) -> Result<(Self, Arc<RwLock<Head>>), StorageError> {
-        let registry = Registry::open(dir)?;
-        let mut head = Head::new(seed, registry.next_id()?);
-        let mut slots = BTreeMap::new();
-        registry.restore_series(&mut head, |id, slot| {
-            slots.insert(id, slot);
-        })?;
-        let now_s = now().as_millis() / 1000;
-        registry.replay(|id, at, value| {
-            if let Some(slot) = slots.get(&id) {
-                let mut nobody = Tally::default();
-                head.append(*slot, &[at], &[value], Bounds::ALL, now_s, &mut nobody);
-            }
-        })?;
-        let head = Arc::new(RwLock::new(head));
-        let writer = Self {
-            dir: dir.to_owned(),
-            options,
-            counters,
-            head: Arc::clone(&head),
-            registry,
-            open: BTreeMap::new(),
-            _lock: lock,
-        };
-        Ok((writer, head))
-    }
+/// What the queue held.
+#[derive(Debug, Default)]
+struct Drained {
+    group: Vec<Request>,
+    closing: Option<oneshot::Sender<()>>,
+    /// Whether nobody is left to send more.
+    deserted: bool,
+}
 
+impl Writer {
     /// Serves until it is told to close, or nobody is left to tell it.
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        let mut pass = None;
+        let mut next_care = Instant::now();
         loop {
-            let mut message = match messages.recv_timeout(IDLE_TICK) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return,
+            let patience = if pass.is_some() {
+                Duration::ZERO
+            } else {
+                next_care.saturating_duration_since(Instant::now())
             };
-            let mut group: Vec<Request> = Vec::new();
-            let mut samples = 0;
-            let closing = loop {
-                match message {
-                    Some(Message::Append(request)) => {
-                        samples += request.columns.len();
-                        group.push(*request);
-                    }
-                    Some(Message::Close(reply)) => break Some(reply),
-                    None => break None,
-                }
-                if samples > COMMIT_SAMPLES_MAX {
-                    break None;
-                }
-                message = messages.try_recv().ok();
-            };
-            if !group.is_empty() {
-                self.serve(group);
+            let drained = drain(messages, patience);
+            if !drained.group.is_empty() {
+                self.serve(drained.group);
             }
-            if let Some(reply) = closing {
-                drop(self);
-                // Whoever asked may have gone.
-                let _ = reply.send(());
+            if drained.deserted || drained.closing.is_some() {
+                self.close();
+                if let Some(reply) = drained.closing {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(());
+                }
                 return;
+            }
+            if pass.is_none() && Instant::now() >= next_care {
+                next_care = Instant::now() + IDLE_TICK;
+                self.reported("remove what is too old", Self::remove_old);
+                pass = self.due_pass();
+            }
+            if let Some(under_way) = pass.take() {
+                pass = self.reported("write chunks", |w| w.step(under_way)).flatten();
+            }
+        }
+    }
+
+    /// A pass over all series, if there is something to write.
+    fn due_pass(&mut self) -> Option<Pass> {
+        let until_ms = if self.journal_bytes > JOURNAL_BYTES_MAX {
+            i64::MAX
+        } else {
+            Some(self.sealable_ms()).filter(|until| *until > self.sealed_ms)?
+        };
+        self.reported("begin to write chunks", |w| w.begin_pass(until_ms))
+    }
+
+    /// Writes everything there is as chunks and lets go of the directory.
+    fn close(mut self) {
+        let mut pass = self.reported("begin to write chunks", |w| w.begin_pass(i64::MAX));
+        while let Some(under_way) = pass {
+            pass = self.reported("write chunks", |w| w.step(under_way)).flatten();
+        }
+        let Self { registry, open, lock, .. } = self;
+        drop((registry, open));
+        drop(lock);
+    }
+
+    /// Does housekeeping; when it fails it is tried again later, and nothing is lost meanwhile.
+    fn reported<T>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Option<T> {
+        match work(self) {
+            Ok(done) => Some(done),
+            Err(e) => {
+                self.counters.update(|c| c.failed_housekeeping += 1);
+                tracing::warn!(error = %e, "the store could not {what}; it will try again");
+                None
             }
         }
     }
@@ -182,6 +199,11 @@ impl Writer {
         now: Wall,
         answers: &mut [Appended],
     ) -> Result<(), StorageError> {
+        let now_ms = now.as_millis();
+        let bounds = Bounds {
+            oldest_ms: now_ms.saturating_sub(self.options.retention.raw_keep_ms()),
+            newest_ms: now_ms.saturating_add(AHEAD_MS),
+        };
         let mut samples = journal::Writer::default();
         let mut resolved: Vec<Vec<Resolved>> = Vec::with_capacity(group.len());
         let mut head = write(&self.head);
@@ -190,7 +212,7 @@ impl Writer {
                 request.columns.entries().map(|e| head.resolve(e.labels())).collect();
             for (slot, entry) in slots.iter().zip(request.columns.entries()) {
                 if let Ok(slot) = slot {
-                    samples.series(head.id(*slot), entry.times_ms, entry.values);
+                    journal_within(&mut samples, head.id(*slot), entry, bounds);
                 }
             }
             resolved.push(slots);
@@ -199,10 +221,10 @@ impl Writer {
         drop(head);
         if samples.samples() > 0 {
             self.registry.commit(&new, next_id, &samples)?;
+            self.newest_ms = self.newest_ms.max(samples.newest_ms());
+            self.journal_bytes += samples.bytes().len() as u64;
             write(&self.head).unsaved_are_saved();
         }
-        let now_ms = now.as_millis();
-        let bounds = Bounds { oldest_ms: i64::MIN, newest_ms: now_ms.saturating_add(AHEAD_MS) };
         for ((request, slots), answer) in group.iter().zip(&resolved).zip(answers) {
             let mut head = write(&self.head);
             for (slot, e) in slots.iter().zip(request.columns.entries()) {
@@ -224,49 +246,49 @@ impl Writer {
     ) -> Result<(), StorageError> {
         let oldest = now.before(self.options.observations_for);
         let newest = now.after(OBSERVATION_AHEAD);
-        let mut by_day: BTreeMap<Day, DayFacts<'_>> = BTreeMap::new();
-        let mut ok_runs: BTreeMap<Day, Vec<&StoredRun>> = BTreeMap::new();
+        let mut facts: BTreeMap<Day, DayObservations<'_>> = BTreeMap::new();
+        let mut runs: BTreeMap<(Kind, Day), Vec<&StoredRun>> = BTreeMap::new();
         for (place, request) in group.iter().enumerate() {
             for o in &request.observations {
                 if o.at < oldest || o.at > newest {
                     answers[place].observations_refused += 1;
                 } else {
-                    by_day.entry(Day::of(o.at)).or_default().0.push((place, o));
+                    let day = Kind::Facts.day_of(o.at.as_millis());
+                    facts.entry(day).or_default().push((place, o));
                 }
             }
-            for run in &request.runs {
-                let day = Day::of(run.at);
-                if run.keep_long {
-                    by_day.entry(day).or_default().1.push(run);
-                } else {
-                    ok_runs.entry(day).or_default().push(run);
-                }
+            for run in request.runs.iter().filter(|r| r.at >= oldest && r.at <= newest) {
+                let kind = if run.keep_long { Kind::Transcripts } else { Kind::Runs };
+                runs.entry((kind, kind.day_of(run.at.as_millis()))).or_default().push(run);
             }
         }
-        for (day, (observations, runs)) in by_day {
-            let path = day.path(&self.dir, Kind::Facts);
-            let db = self.file(Kind::Facts, day)?;
+        for (day, observations) in facts {
+            let path = self.files.path(Kind::Facts, day);
             let new = |place: usize| answers[place].observations += 1;
-            facts::write_observations(db, &path, &observations, &runs, new)?;
+            let db = self.file(Kind::Facts, day)?;
+            facts::write_observations(db, &path, &observations, new)?;
         }
-        for (day, runs) in ok_runs {
-            let path = day.path(&self.dir, Kind::Runs);
-            facts::write_runs(self.file(Kind::Runs, day)?, &path, &runs)?;
+        for ((kind, day), runs) in runs {
+            let path = self.files.path(kind, day);
+            facts::write_runs(self.file(kind, day)?, &path, &runs)?;
         }
         Ok(())
     }
 
     /// The file of one kind and day, opened where it is not yet.
-    fn file(&mut self, kind: Kind, day: Day) -> Result<&mut Connection, StorageError> {
+    pub(super) fn file(&mut self, kind: Kind, day: Day) -> Result<&mut Connection, StorageError> {
         if !self.open.contains_key(&(kind, day)) {
             if self.open.len() >= OPEN_FILES_MAX {
                 self.open.pop_first();
             }
             let shape = match kind {
+                Kind::Samples | Kind::Rollup { .. } => rows::SHAPE,
                 Kind::Facts => facts::FACTS,
+                Kind::Transcripts => facts::TRANSCRIPTS,
                 Kind::Runs => facts::RUNS,
             };
-            let db = file::open(&day.path(&self.dir, kind), shape)?;
+            let db = file::open(&self.files.path(kind, day), shape)?;
+            self.files.add(kind, day);
             self.open.insert((kind, day), db);
         }
         let Some(db) = self.open.get_mut(&(kind, day)) else {
@@ -276,11 +298,45 @@ impl Writer {
     }
 }
 
-fn write(head: &RwLock<Head>) -> RwLockWriteGuard<'_, Head> {
+/// Waits for a message, and takes all that came with it, up to the samples of one commit.
+fn drain(messages: &Receiver<Message>, patience: Duration) -> Drained {
+    let mut drained = Drained::default();
+    let mut samples = 0;
+    let mut next = messages.recv_timeout(patience);
+    loop {
+        match next {
+            Ok(Message::Append(request)) => {
+                samples += request.columns.len();
+                drained.group.push(*request);
+            }
+            Ok(Message::Close(reply)) => drained.closing = Some(reply),
+            Err(RecvTimeoutError::Timeout) => return drained,
+            Err(RecvTimeoutError::Disconnected) => drained.deserted = true,
+        }
+        if samples > COMMIT_SAMPLES_MAX || drained.closing.is_some() || drained.deserted {
+            return drained;
+        }
+        next = messages.recv_timeout(Duration::ZERO);
+    }
+}
+
+/// Journals the points that are within the bounds.
+fn journal_within(samples: &mut journal::Writer, id: i64, entry: Entry<'_>, bounds: Bounds) {
+    if entry.times_ms.iter().all(|at| bounds.admit(*at).is_ok()) {
+        samples.series(id, entry.times_ms, entry.values);
+        return;
+    }
+    let points = entry.times_ms.iter().zip(entry.values);
+    let (times, values): (Vec<i64>, Vec<f64>) =
+        points.filter(|(at, _)| bounds.admit(**at).is_ok()).unzip();
+    samples.series(id, &times, &values);
+}
+
+pub(super) fn write(head: &RwLock<Head>) -> RwLockWriteGuard<'_, Head> {
     head.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn now() -> Wall {
+pub(super) fn now() -> Wall {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Wall::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
