@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use crate::config::secret::{SecretError, reveal};
 use crate::config::{Config, Current, NotInForce, Snapshot};
 use crate::live::Live;
-use crate::storage::{Db, StorageError, StoreOptions};
+use crate::storage::{BadRetention, Db, Limits, Retention, StorageError, StoreOptions};
 use crate::web::access::{Access, NeedsToken};
 use crate::web::server;
 use crate::web::state::AppState;
@@ -52,6 +52,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Nothing can be kept so.
+    #[error(transparent)]
+    Retention(#[from] BadRetention),
     /// Strangers could reach the listener.
     #[error(transparent)]
     Open(#[from] NeedsToken),
@@ -71,6 +74,7 @@ impl StartError {
             ),
             Self::Listen { .. } => Some("choose another address with --listen".to_owned()),
             Self::Storage(error) => error.hint(),
+            Self::Retention(_) => Some("see `retention` in the configuration".to_owned()),
             Self::Open(_) => Some(NeedsToken::HINT.to_owned()),
             Self::Secret(error) => Some(error.hint().to_owned()),
         }
@@ -89,7 +93,7 @@ impl Running {
             .local_addr()
             .map_err(|error| StartError::Listen { address: config.listen, error })?;
         let access = access(&config, address)?;
-        let db = Db::open(current.data(), store_options(&config))?;
+        let db = Db::open(current.data(), store_options(&config)?)?;
         let live = Live::default();
         let (stop, stopping) = watch::channel(false);
         let state = AppState::new(db, live, current, access, stopping.clone());
@@ -156,11 +160,18 @@ fn access(config: &Config, address: SocketAddr) -> Result<Access, StartError> {
     Ok(Access::new(address, &config.hosts, token, &agents)?)
 }
 
-fn store_options(config: &Config) -> StoreOptions {
-    StoreOptions {
-        observations_for: config.storage.observations.std(),
-        ok_runs_for: config.storage.runs.std(),
-    }
+fn store_options(config: &Config) -> Result<StoreOptions, BadRetention> {
+    let steps: Vec<(Duration, Duration)> =
+        config.retention.iter().map(|s| (s.resolution.std(), s.keep.std())).collect();
+    let storage = &config.storage;
+    let late_ms = i64::try_from(storage.out_of_order.as_millis()).unwrap_or(i64::MAX);
+    Ok(StoreOptions {
+        retention: Retention::new(&steps)?,
+        limits: Limits { series_max: storage.series_max, late_ms },
+        observations_for: storage.observations.std(),
+        transcripts_for: storage.transcripts.std(),
+        ok_runs_for: storage.runs.std(),
+    })
 }
 
 /// Answers requests; begins anew after a mistake of ours, and says so.

@@ -134,7 +134,10 @@ fn stopped(error: &StartError, out: &mut Output) -> Stop {
             Stop::unreadable(error)
         }
         StartError::Config(NotInForce::Target(_)) => Stop::usage(error),
-        StartError::Config(_) | StartError::Open(_) | StartError::Secret(_) => Stop::config(error),
+        StartError::Config(_)
+        | StartError::Open(_)
+        | StartError::Secret(_)
+        | StartError::Retention(_) => Stop::config(error),
         StartError::Listen { .. } | StartError::Storage(_) => Stop::operation(error),
     };
     match error.hint() {

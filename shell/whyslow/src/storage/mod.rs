@@ -36,7 +36,7 @@ pub use counters::StoreCounters;
 pub use error::StorageError;
 pub use facts::{ObservationFilter, ObservationPage, PageRequest};
 pub use whyslow_store::head::Limits;
-pub use whyslow_store::retention::Retention;
+pub use whyslow_store::retention::{BadRetention, Retention};
 
 use counters::Counters;
 use days::Files;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use whyslow_model::limits;
+use whyslow_store::retention::{BadRetention, Retention};
 
 use super::super::types::Config;
 use super::super::world::World;
@@ -61,5 +62,13 @@ fn retention(config: &Config, findings: &mut Findings<'_, '_>) {
             findings.add(&at, what).hint =
                 Some("points of the finer step must fill it evenly".to_owned());
         }
+    }
+    let steps: Vec<_> =
+        config.retention.iter().map(|s| (s.resolution.std(), s.keep.std())).collect();
+    // What the store asks for beyond the order, which is told above.
+    if let Err(error @ (BadRetention::Resolution(step) | BadRetention::Keep(step))) =
+        Retention::new(&steps)
+    {
+        findings.add(&["retention".into(), (step - 1).into()], error.to_string());
     }
 }
