@@ -40,6 +40,11 @@ impl Evaluator<'_> {
         steps: Steps,
     ) -> Result<Vec<SeriesPoints>, EvalError> {
         let mut ranges = self.ranges(expr, steps, "")?;
+        let (to_ms, oldest) =
+            (ranges.looks.last(), self.oldest(ranges.looks.last(), ranges.range_ms));
+        for points in &mut ranges.series {
+            keep_between(points, oldest, to_ms);
+        }
         ranges.series.retain(|s| !s.times_ms.is_empty());
         Ok(ranges.series)
     }
@@ -126,4 +131,14 @@ fn drop_absent(points: &mut SeriesPoints) {
     }
     points.values.truncate(kept);
     points.times_ms.truncate(kept);
+}
+
+/// Cuts off what a reader gave beyond what was asked.
+fn keep_between(points: &mut SeriesPoints, oldest_ms: i64, newest_ms: i64) {
+    let to = points.times_ms.partition_point(|t| *t <= newest_ms);
+    let from = points.times_ms[..to].partition_point(|t| *t < oldest_ms);
+    points.times_ms.truncate(to);
+    points.values.truncate(to);
+    points.times_ms.drain(..from);
+    points.values.drain(..from);
 }

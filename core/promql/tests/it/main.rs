@@ -6,7 +6,9 @@
     reason = "a script that cannot be read is a failed test"
 )]
 
+mod laws;
 mod memory;
+mod peer;
 mod script;
 
 #[test]

@@ -5,7 +5,7 @@ use whyslow_model::matcher::Matcher;
 use whyslow_model::read::{ReadError, SelectHint, SeriesPoints, SeriesReader};
 
 /// Series in memory, in the order they were given.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) series: Vec<SeriesPoints>,
 }

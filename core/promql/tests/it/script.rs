@@ -42,7 +42,10 @@ pub(crate) fn run(name: &str, text: &str) -> Vec<String> {
         }
         let mut body = Vec::new();
         while at < lines.len() && lines[at].starts_with("  ") {
-            body.push(lines[at].trim());
+            let line = lines[at].trim();
+            if !line.starts_with('#') {
+                body.push(line);
+            }
             at += 1;
         }
         if let Err(why) = state.block(line, &body) {
