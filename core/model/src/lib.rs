@@ -6,6 +6,7 @@
 pub mod asn;
 pub mod conversation;
 pub mod duration;
+pub mod faults;
 pub mod labels;
 pub mod limits;
 pub mod matcher;

@@ -91,7 +91,7 @@ impl Writer<'_> {
             self.line(one.began, format!("asked {}: {} ({took})", one.server, one.text));
         }
         match &done.fault {
-            Some(fault) => self.notable(done.ended, format!("{name}: {fault:?}")),
+            Some(fault) => self.notable(done.ended, format!("{name}: {fault}")),
             None => {
                 let all: Vec<String> = done.addresses.iter().map(ToString::to_string).collect();
                 self.line(done.ended, format!("{name} is {}", all.join(", ")));
@@ -111,7 +111,7 @@ impl Writer<'_> {
                 self.notable(attempt.ended, text);
             }
             if let Some(fault) = &attempt.fault {
-                self.notable(attempt.ended, format!("{}: {fault:?}", attempt.address));
+                self.notable(attempt.ended, format!("{}: {fault}", attempt.address));
             }
         }
         if let Some(remote) = done.remote {
@@ -133,13 +133,13 @@ impl Writer<'_> {
             self.line(done.ended, text);
         }
         if let Some(why) = &done.untrusted {
-            self.notable(done.ended, format!("not trusted: {why:?}"));
+            self.notable(done.ended, format!("not trusted: {why}"));
         }
         if !done.name_fits && !done.chain.is_empty() {
             self.notable(done.ended, format!("the certificate does not bear the name {name}"));
         }
         match &done.fault {
-            Some(fault) => self.notable(done.ended, format!("handshake failed: {fault:?}")),
+            Some(fault) => self.notable(done.ended, format!("handshake failed: {fault}")),
             None => {
                 let agreed = [done.version, done.cipher.as_deref(), done.alpn.as_deref()];
                 let agreed: Vec<&str> = agreed.into_iter().flatten().collect();
@@ -166,7 +166,7 @@ impl Writer<'_> {
             self.fields(first, '<', &done.headers);
         }
         if let Some(fault) = &done.fault {
-            self.notable(done.ended, format!("{fault:?}, {} bytes of body read", done.body_bytes));
+            self.notable(done.ended, format!("{fault}, {} bytes of body read", done.body_bytes));
         } else {
             let text = format!("{} bytes of body{}", done.body_bytes, state(done.tcp));
             self.line(done.ended, text);
@@ -199,7 +199,7 @@ impl Writer<'_> {
             self.line(done.ended, answer.clone());
         }
         if let Some(fault) = &done.fault {
-            self.notable(done.ended, format!("{fault:?}"));
+            self.notable(done.ended, format!("{fault}"));
         }
     }
 
@@ -219,7 +219,7 @@ impl Writer<'_> {
             self.notable(done.ended, format!("{by} says that {why}"));
         }
         if let Some(fault) = &done.fault {
-            self.notable(done.ended, format!("{fault:?}"));
+            self.notable(done.ended, format!("{fault}"));
         }
         if done.duplicates > 0 || done.late > 0 {
             let text = format!("{} answers twice, {} too late", done.duplicates, done.late);

@@ -116,7 +116,7 @@ fn describe(name: &str, ask: &ResolveAsk, answer: &Result<Vec<IpAddr>, ResolveFa
     };
     match answer {
         Ok(addresses) => format!("{name} {kinds}: {} addresses", addresses.len()),
-        Err(fault) => format!("{name} {kinds}: {fault:?}"),
+        Err(fault) => format!("{name} {kinds}: {fault}"),
     }
 }
 

@@ -141,13 +141,13 @@ impl CheckRun {
     pub fn begin(spec: Arc<CheckSpec>, context: Context) -> Self {
         let target = spec.parsed_target();
         let mut ledger = Ledger::new(spec, context);
-        let talk = match target {
-            Ok(target) => {
-                ledger.set_target(target.shown());
-                talk(&target, None, &ledger)
-            }
-            Err(refused) => {
-                ledger.fail(&codes::TARGET_UNUSABLE, None, refused.to_string());
+        if let Ok(target) = &target {
+            ledger.set_target(target.shown());
+        }
+        let talk = match target.map_err(|e| e.to_string()).and_then(|t| usable(t, ledger.spec())) {
+            Ok(target) => talk(&target, None, &ledger),
+            Err(why) => {
+                ledger.fail(&codes::TARGET_UNUSABLE, None, why);
                 None
             }
         };
@@ -188,6 +188,16 @@ impl CheckRun {
     }
 }
 
+/// A resolver with a name would have to be resolved itself, by whom nobody can say.
+fn usable(target: Target, spec: &CheckSpec) -> Result<Target, String> {
+    match &spec.resolver {
+        Some(resolver) if resolver.ip().is_none() => {
+            Err(format!("resolver {resolver} is a name; write its address"))
+        }
+        _ => Ok(target),
+    }
+}
+
 /// What the handshakes of a check need, so that it can be read before the clock starts; `None`
 /// where it shakes no hands.
 pub fn handshake(spec: &CheckSpec) -> Option<(Trust, Vec<&'static str>)> {
@@ -209,3 +219,6 @@ fn talk(target: &Target, pinned: Option<SocketAddr>, ledger: &Ledger) -> Option<
         Target::Ping { host } => Some(Box::new(ping::Ping::new(spec, host, pinned))),
     }
 }
+
+#[cfg(test)]
+mod tests;
