@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 use crate::config::secret::{SecretError, reveal};
 use crate::config::{Config, Current, NotInForce, Snapshot};
 use crate::live::Live;
+use crate::prober::sockets::Sockets;
+use crate::prober::{Plan, Prober};
 use crate::storage::{BadRetention, Db, Limits, Retention, StorageError, StoreOptions};
 use crate::web::access::{Access, NeedsToken};
 use crate::web::server;
@@ -30,6 +32,7 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Running {
     state: Arc<AppState>,
+    prober: Prober,
     web: JoinHandle<()>,
     stop: watch::Sender<bool>,
     address: SocketAddr,
@@ -61,6 +64,9 @@ pub enum StartError {
     /// A token cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The system gives no thread.
+    #[error("cannot start the prober: {0}")]
+    Prober(io::Error),
 }
 
 impl StartError {
@@ -77,6 +83,7 @@ impl StartError {
             Self::Retention(_) => Some("see `retention` in the configuration".to_owned()),
             Self::Open(_) => Some(NeedsToken::HINT.to_owned()),
             Self::Secret(error) => Some(error.hint().to_owned()),
+            Self::Prober(_) => None,
         }
     }
 }
@@ -86,7 +93,7 @@ impl Running {
     ///
     /// # Errors
     /// [`StartError`]; then nothing is left running.
-    pub async fn start(current: Arc<Current>) -> Result<Self, StartError> {
+    pub async fn start(current: Arc<Current>, sockets: Sockets) -> Result<Self, StartError> {
         let config = current.config();
         let listener = listen(config.listen).await?;
         let address = listener
@@ -96,10 +103,13 @@ impl Running {
         let db = Db::open(current.data(), store_options(&config)?)?;
         let live = Live::default();
         let (stop, stopping) = watch::channel(false);
-        let state = AppState::new(db, live, current, access, stopping.clone());
+        let prober = Prober::start(Plan::of(&config), db.clone(), live.clone(), sockets)
+            .map_err(StartError::Prober)?;
+        let probing = prober.counter_source();
+        let state = AppState::new(db, live, current, probing, access, stopping.clone());
         let state = Arc::new(state);
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
-        Ok(Self { state, web, stop, address })
+        Ok(Self { state, prober, web, stop, address })
     }
 
     /// The address that answers.
@@ -130,6 +140,7 @@ impl Running {
     /// Lets answers and runs under way end, and everything stored be safe.
     pub async fn stop(self) {
         self.stop.send_replace(true);
+        self.prober.stop().await;
         // It fails only where the role is gone already.
         let _ = self.web.await;
         self.state.db.clone().close().await;
@@ -137,6 +148,7 @@ impl Running {
 
     /// Lets a configuration take effect everywhere.
     fn adopt(&self, snapshot: &Snapshot) {
+        self.prober.reload(Plan::of(&snapshot.config));
         match access(&snapshot.config, self.address) {
             Ok(access) => self.state.replace_access(access),
             Err(error) => tracing::error!("callers are judged by the old tokens: {error}"),

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Exit, Output, Stop};
 use crate::config::{Current, LoadError, NotInForce, Origin};
 use crate::pipeline::{Running, StartError};
+use crate::prober::sockets::{self, Opener, Sockets};
 
 /// Watches services: measures, stores, answers, shows.
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
         targets: args.targets.clone(),
     };
     let current = Arc::new(Current::open(origin).map_err(|e| stopped(&e.into(), out))?);
+    let sockets = open_sockets(out)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WEB_THREADS)
         .max_blocking_threads(BLOCKING_THREADS)
@@ -51,13 +53,27 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
     runtime.block_on(async {
         let signals = Signals::new()
             .map_err(|e| Stop::operation(format!("cannot listen for signals: {e}")))?;
-        let running = Running::start(Arc::clone(&current)).await.map_err(|e| stopped(&e, out))?;
+        let running =
+            Running::start(Arc::clone(&current), sockets).await.map_err(|e| stopped(&e, out))?;
         greet(&running, &current, out);
         running.run_until(signals.end(Arc::clone(&current))).await;
         out.note("whyslow is ending; what is stored is safe. A second signal ends it at once.");
         running.stop().await;
         Ok(Exit::Ok)
     })
+}
+
+/// While there is one thread only: opens what needs a privilege, then gives the privileges up.
+fn open_sockets(out: &mut Output) -> Result<Sockets, Stop> {
+    let program = std::env::current_exe()
+        .map_err(|e| Stop::operation(format!("cannot find our own program: {e}")))?;
+    let sockets = Sockets::open(Opener::Child(&program));
+    sockets::give_up_privileges()
+        .map_err(|e| Stop::operation(format!("cannot give up privileges: {e}")))?;
+    if let Err(error) = whyslow_sys::process::raise_open_files() {
+        out.note(format_args!("the limit of open files stays as it is: {error}"));
+    }
+    Ok(sockets)
 }
 
 fn greet(running: &Running, current: &Current, out: &mut Output) {
@@ -138,7 +154,9 @@ fn stopped(error: &StartError, out: &mut Output) -> Stop {
         | StartError::Open(_)
         | StartError::Secret(_)
         | StartError::Retention(_) => Stop::config(error),
-        StartError::Listen { .. } | StartError::Storage(_) => Stop::operation(error),
+        StartError::Listen { .. } | StartError::Storage(_) | StartError::Prober(_) => {
+            Stop::operation(error)
+        }
     };
     match error.hint() {
         Some(hint) => stop.hint(hint),

@@ -18,7 +18,7 @@ use super::shop::Shop;
 use crate::asn;
 use crate::config::{Current, Origin, load};
 use crate::pipeline::Running;
-use crate::prober::sockets::Sockets;
+use crate::prober::sockets::{Opener, Sockets};
 use crate::prober::{Plan, Prober};
 use crate::storage::Batch;
 use crate::web::api::marks;
@@ -52,7 +52,7 @@ impl Demo {
         let file = write_files(dir.path(), &shop, listen)?;
         let origin = Origin { file: Some(file), ..Origin::default() };
         let current = Arc::new(Current::open(origin).context("reading the demo's configuration")?);
-        let running = Running::start(current).await?;
+        let running = Running::start(current, Sockets::open(Opener::Here)).await?;
         let clients = clients(dir.path(), &running)?;
         let (tell, changes) = mpsc::channel(CHANGES_WAITING_MAX);
         let player = tokio::spawn(play(shop_conditions, pace, tell)).abort_handle();

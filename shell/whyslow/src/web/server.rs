@@ -142,6 +142,7 @@ mod tests {
     use super::*;
     use crate::config::{Current, Origin};
     use crate::live::Live;
+    use crate::prober::ProberCounters;
     use crate::storage::{Db, StoreOptions};
     use crate::web::access::Access;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -162,7 +163,14 @@ mod tests {
         let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
         let origin = Origin { data: Some(dir.path().to_owned()), ..Origin::default() };
         let current = Arc::new(Current::open(origin).unwrap());
-        let state = AppState::new(db, Live::default(), current, access, stopping.clone());
+        let state = AppState::new(
+            db,
+            Live::default(),
+            current,
+            ProberCounters::default,
+            access,
+            stopping.clone(),
+        );
         let state = Arc::new(state);
         let routes = guarded(more.merge(own_routes(&state)), &state);
         let server = tokio::spawn(serve(Arc::new(listener), routes, stopping));

@@ -9,6 +9,7 @@ use whyslow_model::limits::LIVE_STREAMS_MAX;
 
 use crate::config::{Config, Current};
 use crate::live::Live;
+use crate::prober::ProberCounters;
 use crate::storage::{Db, StorageError};
 use crate::web::access::Access;
 use crate::web::api::families::Families;
@@ -25,6 +26,8 @@ pub struct AppState {
     pub live: Live,
     /// What series' names mean.
     pub families: Families,
+    /// What the prober counts of itself.
+    pub probing: Probing,
     /// What the listener counts of itself.
     pub web: WebCounts,
     /// Where queries take their turn.
@@ -40,6 +43,15 @@ pub struct AppState {
     access: RwLock<Arc<Access>>,
 }
 
+/// Gives the prober's counters as they are now.
+pub struct Probing(pub Box<dyn Fn() -> ProberCounters + Send + Sync>);
+
+impl std::fmt::Debug for Probing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Probing").field(&(self.0)()).finish()
+    }
+}
+
 /// How long a sender should wait before it tries again while the store takes nothing.
 const RETRY_S: u32 = 10;
 
@@ -49,6 +61,7 @@ impl AppState {
         db: Db,
         live: Live,
         current: Arc<Current>,
+        probing: impl Fn() -> ProberCounters + Send + Sync + 'static,
         access: Access,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -56,6 +69,7 @@ impl AppState {
             db,
             live,
             families: Families::default(),
+            probing: Probing(Box::new(probing)),
             web: WebCounts::default(),
             queries: Gate::default(),
             started: whyslow_sys::clock::wall(),

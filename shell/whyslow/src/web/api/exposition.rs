@@ -16,6 +16,8 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// Counts by upper bound.
+    Histogram,
 }
 
 /// The text so far. All lines of one family follow each other.
@@ -30,6 +32,7 @@ impl Exposition {
         let word = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         let help = help.replace('\\', r"\\").replace('\n', r"\n");
         self.out
@@ -67,6 +70,22 @@ impl Exposition {
         self.sample(name, [], value);
     }
 
+    /// A histogram: how many lie within each bound and above the one before, and beyond the last.
+    pub fn histogram(&mut self, name: &str, help: &str, bounds: &[f64], counts: &[u64], sum: f64) {
+        self.family(name, Kind::Histogram, help);
+        let mut all = 0;
+        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+        for (bound, count) in bounds.zip(counts) {
+            all += count;
+            let mut le = Vec::new();
+            push_value(&mut le, bound);
+            let le = String::from_utf8_lossy(&le);
+            self.sample(&format!("{name}_bucket"), [("le", le.as_ref())], float(all));
+        }
+        self.sample(&format!("{name}_sum"), [], sum);
+        self.sample(&format!("{name}_count"), [], float(all));
+    }
+
     /// Adds a stored series' value to the family of its name.
     pub fn series(&mut self, labels: &Labels, value: f64) {
         let name = labels.metric().unwrap_or_default().to_owned();
@@ -90,6 +109,12 @@ impl Exposition {
     }
 }
 
+/// A count as a value.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+pub const fn float(count: u64) -> f64 {
+    count as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +133,17 @@ mod tests {
              a_total{x=\"q\\\"\\\\\\n\",y=\"z\"} +Inf\n\
              # HELP b B.\n# TYPE b gauge\nb 0.5\nb{c=\"d\"} 1\n"
         );
+    }
+
+    #[test]
+    fn a_histogram_counts_everything_up_to_each_bound() {
+        let mut e = Exposition::default();
+        e.histogram("h", "H.", &[0.5, 1.0], &[2, 0, 1], 3.5);
+        let text = String::from_utf8(e.into_bytes()).unwrap();
+        let samples: Vec<&str> = text.lines().skip(2).collect();
+        let [half, one, all] = ["0.5", "1", "+Inf"].map(|le| format!("h_bucket{{le=\"{le}\"}}"));
+        let wanted = [format!("{half} 2"), format!("{one} 2"), format!("{all} 3")];
+        assert_eq!(samples[..3], wanted);
+        assert_eq!(samples[3..], ["h_sum 3.5", "h_count 3"]);
     }
 }

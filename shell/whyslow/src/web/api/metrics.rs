@@ -10,7 +10,10 @@ use whyslow_model::Wall;
 use whyslow_probe::metrics as probe_metrics;
 use whyslow_promql::{EvalError, EvalOptions, InstantValue, Sample};
 
-use super::exposition::{CONTENT_TYPE, Exposition, Kind};
+use super::exposition::{CONTENT_TYPE, Exposition, Kind, float};
+use crate::config::Snapshot;
+use crate::prober::ProberCounters;
+use crate::prober::counters::LATENESS_BOUNDS_S;
 use crate::storage::{Db, StoreCounters};
 use crate::web::counts::{Mishap, WebCounts};
 use crate::web::problem::Problem;
@@ -30,6 +33,8 @@ pub async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, Pro
     let mut out = Exposition::default();
     about_process(&mut out, &state);
     about_store(&mut out, &state.db.counters());
+    about_prober(&mut out, &(state.probing.0)());
+    about_config(&mut out, &state.current.snapshot());
     about_web(&mut out, &state.web, state.live.listeners());
     about_probes(&mut out, newest);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], out.into_bytes()).into_response())
@@ -55,11 +60,6 @@ fn newest(db: &Db, now: Wall, stop: &dyn Fn() -> bool) -> Result<Vec<Sample>, Ev
 fn own_series() -> String {
     let names: Vec<&str> = probe_metrics::ALL.iter().map(|m| m.name).collect();
     format!(r#"{{__name__=~"{}",job="",instance=""}}"#, names.join("|"))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-const fn float(count: u64) -> f64 {
-    count as f64
 }
 
 fn about_process(out: &mut Exposition, state: &AppState) {
@@ -114,6 +114,53 @@ fn about_store(out: &mut Exposition, store: &StoreCounters) {
     );
     let help = "1 while the disk is full and nothing new is stored.";
     out.single("whyslow_self_store_full", gauge, help, f64::from(u8::from(store.full)));
+}
+
+fn about_prober(out: &mut Exposition, p: &ProberCounters) {
+    let (counter, gauge) = (Kind::Counter, Kind::Gauge);
+    out.single("whyslow_self_prober_checks", gauge, "Checks on the list.", float(p.checks));
+    out.single("whyslow_self_prober_runs", gauge, "Runs under way.", float(p.in_flight));
+    let help = "Checks that are due and wait for other runs to end.";
+    out.single("whyslow_self_prober_waiting", gauge, help, float(p.waiting));
+    let s = &p.schedule;
+    let help = "Runs started.";
+    out.single("whyslow_self_prober_started_total", counter, help, float(s.started));
+    let name = "whyslow_self_prober_skipped_total";
+    out.family(name, counter, "Due times at which no run began, by reason.");
+    for (reason, n) in [
+        ("overlap", s.skipped_overlap),
+        ("target_rate", s.skipped_rate),
+        ("busy", s.skipped_busy),
+        ("missed", s.missed),
+    ] {
+        out.sample(name, [("reason", reason)], float(n));
+    }
+    let help = "Checks refused because there were as many as may be.";
+    out.single("whyslow_self_prober_checks_refused_total", counter, help, float(s.refused));
+    let help = "Steps of the wall clock.";
+    out.single("whyslow_self_prober_clock_steps_total", counter, help, float(s.clock_steps));
+    let help = "Runs that this machine held up, so that they say little of their target.";
+    out.single("whyslow_self_prober_starved_total", counter, help, float(p.starved));
+    let help = "Runs whose result could not be stored.";
+    out.single("whyslow_self_prober_unstored_total", counter, help, float(p.unstored));
+    let help = "Runs, and the whole role, that ended in a mistake of whyslow's own.";
+    let panics = float(p.panicked + p.restarts);
+    out.single("whyslow_self_prober_panics_total", counter, help, panics);
+    let name = "whyslow_self_prober_lateness_seconds";
+    let help = "How late runs began.";
+    out.histogram(name, help, &LATENESS_BOUNDS_S, &p.lateness, p.lateness_sum_s);
+}
+
+fn about_config(out: &mut Exposition, snapshot: &Snapshot) {
+    let help = "1 where the last attempt to read the configuration succeeded.";
+    let good = f64::from(u8::from(snapshot.refused.is_none()));
+    out.single("whyslow_self_config_last_reload_successful", Kind::Gauge, help, good);
+    let help = "When the configuration in force came into force, seconds since 1970.";
+    let since = Duration::from_nanos(snapshot.since.as_nanos().unsigned_abs()).as_secs_f64();
+    out.single("whyslow_self_config_in_force_since_seconds", Kind::Gauge, help, since);
+    let help = "Attempts to replace the configuration that were refused.";
+    let refusals = float(snapshot.refusals);
+    out.single("whyslow_self_config_refusals_total", Kind::Counter, help, refusals);
 }
 
 fn about_web(out: &mut Exposition, web: &WebCounts, followers: usize) {
