@@ -29,11 +29,24 @@ pub enum BadRetention {
     #[error("step {0} of retention must be coarser and kept longer than the step before it")]
     Order(usize),
     /// A bucket does not fit a chunk.
-    #[error("step {0} of retention: its resolution must divide two hours, as 5m and 1h do")]
+    #[error(
+        "step {0} of retention: a resolution after the first is a minute or more and divides two \
+         hours, as 5m and 1h do"
+    )]
     Resolution(usize),
     /// Nothing would be kept, or for longer than there is time.
-    #[error("step {0} of retention is kept for too short or too long a time")]
+    #[error("step {0} of retention is kept for less than two hours, or more than a century")]
     Keep(usize),
+}
+
+impl BadRetention {
+    /// The step at fault, from 1.
+    pub const fn step(&self) -> usize {
+        match self {
+            Self::Empty => 1,
+            Self::Order(step) | Self::Resolution(step) | Self::Keep(step) => *step,
+        }
+    }
 }
 
 impl Retention {

@@ -59,6 +59,11 @@ impl Findings<'_, '_> {
         self.push(at, what)
     }
 
+    /// How many were found.
+    pub(super) const fn len(&self) -> usize {
+        self.problems.len()
+    }
+
     fn push(&mut self, at: super::problem::At, what: impl Into<String>) -> &mut Problem {
         // Finding a key path costs a walk; what is only counted needs none.
         let told = self.problems.len() < CONFIG_PROBLEMS_MAX;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use whyslow_model::limits;
-use whyslow_store::retention::{BadRetention, Retention};
+use whyslow_store::Retention;
 
 use super::super::types::Config;
 use super::super::world::World;
@@ -37,8 +37,24 @@ pub(super) fn apply(config: &Config, _: &World<'_>, findings: &mut Findings<'_, 
     }
 }
 
-/// Each step is coarser than the one before, a multiple of it, and kept longer.
+/// Each step is coarser than the one before, a multiple of it, and kept longer; and the store can
+/// keep it.
 fn retention(config: &Config, findings: &mut Findings<'_, '_>) {
+    let before = findings.len();
+    order(config, findings);
+    if findings.len() > before {
+        return;
+    }
+    let steps: Vec<_> =
+        config.retention.iter().map(|s| (s.resolution.std(), s.keep.std())).collect();
+    if let Err(error) = Retention::new(&steps) {
+        let step = error.step().saturating_sub(1);
+        findings.add(&["retention".into(), step.into()], error.to_string());
+    }
+}
+
+/// Each step follows from the one before.
+fn order(config: &Config, findings: &mut Findings<'_, '_>) {
     if config.retention.is_empty() {
         findings.add(&["retention".into()], "nothing would be kept").hint =
             Some("write at least one step, such as [10s:24h]".to_owned());
@@ -62,13 +78,5 @@ fn retention(config: &Config, findings: &mut Findings<'_, '_>) {
             findings.add(&at, what).hint =
                 Some("points of the finer step must fill it evenly".to_owned());
         }
-    }
-    let steps: Vec<_> =
-        config.retention.iter().map(|s| (s.resolution.std(), s.keep.std())).collect();
-    // What the store asks for beyond the order, which is told above.
-    if let Err(error @ (BadRetention::Resolution(step) | BadRetention::Keep(step))) =
-        Retention::new(&steps)
-    {
-        findings.add(&["retention".into(), (step - 1).into()], error.to_string());
     }
 }
