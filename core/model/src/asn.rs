@@ -156,6 +156,11 @@ impl AsnTable {
         self.owners.get(row as usize)
     }
 
+    /// The name of an autonomous system. Searches all owners, so not for a hot path.
+    pub fn name_of(&self, asn: u32) -> Option<&str> {
+        self.owners.iter().find(|o| o.asn == Some(asn) && o.name.is_some())?.name.as_deref()
+    }
+
     /// How many disjoint ranges it holds.
     pub fn len(&self) -> usize {
         self.v4.starts.len() + self.v6.starts.len()

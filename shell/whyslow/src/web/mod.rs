@@ -6,6 +6,7 @@ pub mod client;
 pub mod counts;
 pub mod guard;
 pub mod login;
+pub mod pages;
 pub mod problem;
 pub mod server;
 pub mod state;

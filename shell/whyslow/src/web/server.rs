@@ -19,6 +19,7 @@ use whyslow_model::limits::{CONNECTIONS_MAX, HEADER_TIME_MAX, REQUEST_BODY_BYTES
 use crate::web::api;
 use crate::web::guard::guard;
 use crate::web::login;
+use crate::web::pages;
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
 
@@ -38,6 +39,7 @@ fn own_routes(state: &Arc<AppState>) -> Router {
         .route("/readyz", get(ready))
         .route("/login", get(login::form).post(login::submit))
         .merge(api::router())
+        .merge(pages::router())
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, "bad_data", "not by this method")

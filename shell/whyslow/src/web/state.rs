@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, watch};
 use whyslow_model::Wall;
 use whyslow_model::limits::LIVE_STREAMS_MAX;
 
+use crate::asn::Tables;
 use crate::config::{Config, Current};
 use crate::live::Live;
 use crate::prober::ProberCounters;
@@ -40,6 +41,7 @@ pub struct AppState {
     pub live_places: Arc<Semaphore>,
     /// The configuration in force.
     pub current: Arc<Current>,
+    asn: RwLock<Arc<Tables>>,
     access: RwLock<Arc<Access>>,
 }
 
@@ -76,6 +78,7 @@ impl AppState {
             stopping,
             live_places: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
             current,
+            asn: RwLock::default(),
             access: RwLock::new(Arc::new(access)),
         }
     }
@@ -88,6 +91,16 @@ impl AppState {
     /// The configuration as it is now.
     pub fn config(&self) -> Arc<Config> {
         self.current.config()
+    }
+
+    /// Whose addresses are.
+    pub fn asn(&self) -> Arc<Tables> {
+        Arc::clone(&self.asn.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets other address tables take effect with the next page.
+    pub fn replace_asn(&self, tables: Tables) {
+        *self.asn.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tables);
     }
 
     /// The rules for callers as they are now.

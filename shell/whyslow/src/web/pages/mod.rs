@@ -1,0 +1,19 @@
+//! The pages: complete from the server, without script.
+
+pub mod assets;
+pub mod chart;
+pub mod check;
+pub mod checks;
+pub mod figures;
+pub mod frame;
+mod handlers;
+pub mod keys;
+pub mod model;
+pub mod overview;
+pub mod query;
+pub mod run;
+pub mod service;
+pub mod source;
+pub mod when;
+
+pub use handlers::router;

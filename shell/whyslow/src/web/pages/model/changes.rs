@@ -1,0 +1,122 @@
+//! What changed: marks that people made, and stretches of failure and silence.
+
+use super::Track;
+use super::bins::streaks;
+use crate::web::pages::figures::{counted, lasted};
+use crate::web::pages::when::Span;
+
+/// A change somebody made and wrote down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// When.
+    pub at_ms: i64,
+    /// The service it concerns; empty: all.
+    pub service: String,
+    /// What was done, in the person's words.
+    pub text: String,
+}
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When it began.
+    pub at_ms: i64,
+    /// The service; empty: all.
+    pub service: String,
+    /// What happened.
+    pub text: String,
+    /// Whether it is bad and still goes on.
+    pub open: bool,
+}
+
+/// Failed runs that make a stretch worth a line.
+const BAD_MIN: usize = 2;
+/// Good runs that end it.
+const CALM_RUNS: usize = 8;
+/// Lines of the list.
+const LINES_MAX: usize = 12;
+
+/// The newest changes first.
+pub fn changes(tracks: &[Track], marks: &[Mark], span: &Span) -> Vec<Change> {
+    let mut all: Vec<Change> = marks
+        .iter()
+        .map(|m| Change {
+            at_ms: m.at_ms,
+            service: m.service.clone(),
+            text: format!("mark “{}”", m.text),
+            open: false,
+        })
+        .collect();
+    for track in tracks {
+        all.extend(failures(track, span));
+        all.extend(silences(track, span));
+    }
+    all.sort_by(|a, b| b.at_ms.cmp(&a.at_ms).then_with(|| a.service.cmp(&b.service)));
+    all.truncate(LINES_MAX);
+    all
+}
+
+fn failures<'a>(track: &'a Track, span: &'a Span) -> impl Iterator<Item = Change> + 'a {
+    let found = streaks(&track.points, |p| !p.ok, CALM_RUNS);
+    found.into_iter().filter(|s| s.bad >= BAD_MIN).map(|s| {
+        let failed = counted(s.bad, "run");
+        let text = if s.open {
+            format!("{} by {}: {failed} failed so far", track.check, track.path)
+        } else {
+            let until = span.clock_s(s.to_ms);
+            format!("{} by {}: {failed} failed, the last at {until}", track.check, track.path)
+        };
+        Change { at_ms: s.from_ms, service: track.service.clone(), text, open: s.open }
+    })
+}
+
+fn silences<'a>(track: &'a Track, span: &'a Span) -> impl Iterator<Item = Change> + 'a {
+    let patience = track.every_ms().saturating_mul(4).max(60_000);
+    let gap = move |from: i64, to: i64, open: bool| Change {
+        at_ms: from,
+        service: track.service.clone(),
+        text: format!(
+            "{} by {}: no run for {}{}",
+            track.check,
+            track.path,
+            lasted(to - from),
+            if open { ", still silent" } else { "" },
+        ),
+        open,
+    };
+    let pairs = track.points.windows(2).map(|w| (w[0].at_ms, w[1].at_ms));
+    let inside = pairs.filter(move |(a, b)| b - a > patience).map(move |(a, b)| gap(a, b, false));
+    let last = track.points.last().map_or(span.to_ms, |p| p.at_ms);
+    let open = (span.to_ms - last > patience).then(|| gap(last, span.to_ms, span.is_live()));
+    inside.chain(open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::track;
+    use super::*;
+    use crate::web::pages::when::Asked;
+
+    #[test]
+    fn marks_failures_and_silences_stand_in_one_list() {
+        let mut t = track(&[100.0; 100]);
+        for failed in &mut t.points[10..14] {
+            failed.ok = false;
+        }
+        t.points.drain(50..70);
+        let span = Span::new(&Asked::default(), 100 * 15_000);
+        let mark = Mark { at_ms: 40 * 15_000, service: "shop".into(), text: "deploy".into() };
+        let texts: Vec<String> = changes(&[t], &[mark], &span)
+            .into_iter()
+            .map(|c| c.text.replace('\u{a0}', " "))
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                "home by web2: no run for 5 min",
+                "mark “deploy”",
+                "home by web2: 4 runs failed, the last at 00:03:15",
+            ]
+        );
+    }
+}
