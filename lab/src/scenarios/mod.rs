@@ -11,6 +11,7 @@ mod origin;
 pub mod phases;
 mod prometheus;
 mod restart;
+mod stall;
 
 use crate::scenario::Scenario;
 
@@ -25,6 +26,7 @@ pub const ALL: &[Scenario] = &[
     origin::SCENARIO,
     prometheus::SCENARIO,
     restart::SCENARIO,
+    stall::SCENARIO,
     disk::SCENARIO,
     demo::SCENARIO,
 ];
