@@ -42,7 +42,7 @@ impl Nginx {
                 "daemon off; master_process off; pid {root}/nginx.pid; error_log stderr;\n\
                  events {{ worker_connections 1024; }}\n\
                  http {{ access_log off; default_type text/plain; server_names_hash_bucket_size 128;\n\
-                 client_body_temp_path {root}/b; proxy_temp_path {root}/p;\n\
+                 absolute_redirect off; client_body_temp_path {root}/b; proxy_temp_path {root}/p;\n\
                  fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;\n\
                  server {{ listen {tls} ssl http2; listen {plain}; root {root};\n\
                  ssl_certificate {certificate}; ssl_certificate_key {key};\n{locations}\n}} }}\n"

@@ -340,6 +340,9 @@ pub enum HttpFault {
     Reset,
     /// The peer closed the connection in the midst of it.
     Closed,
+    /// The peer ended the TLS connection with an alert: its name. TLS 1.3 refuses a client without
+    /// a certificate this way, once the request has been sent (RFC 8446, section 4.4.2.4).
+    Alert(String),
     /// What the peer sent is not HTTP: in words.
     Malformed(String),
     /// The body is larger than we read.

@@ -66,6 +66,7 @@ impl Display for HttpFault {
             Self::TimedOut => f.write_str("out of time"),
             Self::Reset => f.write_str("reset by the peer"),
             Self::Closed => f.write_str("closed by the peer"),
+            Self::Alert(alert) => write!(f, "refused with alert {alert}"),
             Self::Malformed(what) => write!(f, "not sound HTTP: {what}"),
             Self::BodyTooLarge => f.write_str("the body is larger than is read"),
             Self::Local(what) => f.write_str(what),

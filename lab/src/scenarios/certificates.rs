@@ -108,8 +108,7 @@ fn client_certificate(world: &World, authority: &Authority<'_>) -> Result<()> {
     let _server = s_server(world, "demanding", &leaf, port, &demand)?;
     let url = format!("https://127.0.0.1:{port}/");
     let seen = world.check(&[&url, "--cacert", &authority.pem()])?;
-    ensure!(seen.outcome() == "failed" && seen.exit == 2, "without one: {:#}", seen.run);
-    ensure!(seen.code().starts_with("tls_") || seen.code() == "reset", "{:#}", seen.run);
+    seen.is("failed", "tls_alert", 2)?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use whyslow_model::conversation::{HttpAsk, HttpDone, HttpFault};
 use whyslow_sys::clock::mono;
 
 use crate::conduit::{Conduit, Stamps};
-use crate::faults;
+use crate::{faults, tls};
 
 type Answer = hyper::Response<Incoming>;
 type Answering = Pin<Box<dyn Future<Output = hyper::Result<Answer>> + Send>>;
@@ -254,7 +254,10 @@ fn fault(error: &hyper::Error) -> HttpFault {
         if io.kind() == std::io::ErrorKind::UnexpectedEof {
             return HttpFault::Closed;
         }
-        return HttpFault::Malformed(faults::words(io));
+        return match tls::alert(io) {
+            Some(alert) => HttpFault::Alert(alert),
+            None => HttpFault::Malformed(faults::words(io)),
+        };
     }
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return HttpFault::Closed;

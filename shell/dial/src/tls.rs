@@ -93,6 +93,14 @@ fn iana(name: &str) -> Option<String> {
     Some(name.replacen("TLS13_", "TLS_", 1))
 }
 
+/// The alert by which the peer ended the connection, if that is what `error` says.
+pub(crate) fn alert(error: &io::Error) -> Option<String> {
+    let Error::AlertReceived(alert) = error.get_ref()?.downcast_ref::<Error>()? else {
+        return None;
+    };
+    Some(alert_name(*alert))
+}
+
 fn fault(error: &io::Error) -> TlsFault {
     let within = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
     match within {

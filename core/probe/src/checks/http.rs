@@ -364,6 +364,10 @@ fn failure(fault: &HttpFault, done: &HttpDone) -> (&'static Code, Phase, String)
         HttpFault::Closed => {
             (&codes::CLOSED, phase, format!("the peer closed the connection {where_}"))
         }
+        HttpFault::Alert(alert) => {
+            let message = format!("the server refused with TLS alert {alert} {where_}");
+            (&codes::TLS_ALERT, phase, message)
+        }
         HttpFault::Malformed(what) => {
             (&codes::HTTP_MALFORMED, phase, format!("the answer is not sound HTTP: {what}"))
         }
