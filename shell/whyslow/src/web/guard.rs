@@ -24,7 +24,7 @@ pub async fn guard(
     next: Next,
 ) -> Response {
     let _under_way = state.web.begin();
-    let as_page = wants_page(request.uri().path(), request.headers());
+    let as_page = wants_page(&request);
     let response = match admit(&state, &request) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
@@ -81,7 +81,7 @@ fn open_to_strangers(path: &str) -> bool {
 
 fn ask_for_token(request: &Request) -> Response {
     let uri = request.uri();
-    if request.method() == Method::GET && wants_page(uri.path(), request.headers()) {
+    if request.method() == Method::GET && wants_page(request) {
         let wanted = uri.path_and_query().map_or("/", |p| p.as_str());
         let next = utf8_percent_encode(wanted, NON_ALPHANUMERIC);
         return Redirect::to(&format!("/login?next={next}")).into_response();
@@ -111,9 +111,13 @@ async fn answer(counts: &WebCounts, request: Request, next: Next) -> Response {
 }
 
 /// Whether the client is a person's browser asking for a page, and not a program.
-fn wants_page(path: &str, headers: &HeaderMap) -> bool {
-    let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
-    accepts.contains("text/html") && !path.starts_with("/api/") && path != "/metrics"
+fn wants_page(request: &Request) -> bool {
+    let text = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let path = request.uri().path();
+    // Forms of pages are sent to the API and come from a person all the same.
+    let is_form = text(header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded");
+    let for_programs = path.starts_with("/api/") && !is_form || path == "/metrics";
+    text(header::ACCEPT).contains("text/html") && !for_programs
 }
 
 /// `same-origin` and not `no-referrer`: the latter makes browsers send `Origin: null` with forms.

@@ -1,5 +1,6 @@
 //! What programs ask for.
 
+pub mod checks;
 pub mod exposition;
 pub mod families;
 pub mod live;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use whyslow_model::limits::{OBSERVATIONS_POST_BYTES_MAX, REMOTE_WRITE_BYTES_MAX};
 
 use crate::web::state::AppState;
@@ -39,6 +40,12 @@ pub fn router() -> Router<Arc<AppState>> {
                 .merge(post(observations::post).layer(large(OBSERVATIONS_POST_BYTES_MAX))),
         )
         .route("/api/v1/marks", get(marks::list).post(marks::post))
+        .route("/api/v1/checks", get(checks::list).post(checks::add))
+        .route("/api/v1/checks/{id}", delete(checks::remove))
+        .route("/api/v1/checks/{id}/delete", post(checks::remove))
+        .route("/api/v1/checks/{id}/runs", get(checks::runs))
+        .route("/api/v1/runs/{*id}", get(checks::run))
+        .route("/api/v1/config/reload", post(checks::reload))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/live", get(live::follow))
 }
