@@ -10,8 +10,8 @@ use whyslow_model::labels::NAME;
 use whyslow_model::read::SeriesPoints;
 use whyslow_model::sample::stale_nan;
 
-/// When the first sample was taken.
-pub const START_MS: i64 = 1_700_000_000_000 + 5;
+/// How far behind a whole second every sample lies.
+pub const PHASE_MS: i64 = 5;
 /// Between samples.
 pub const EVERY_MS: i64 = 10_000;
 
@@ -24,6 +24,8 @@ pub struct Size {
     pub hosts: usize,
     /// Samples of a series that lives all the time.
     pub points: usize,
+    /// When the first sample was taken, in milliseconds since the epoch.
+    pub start_ms: i64,
 }
 
 /// Every series, ascending by labels.
@@ -169,7 +171,7 @@ impl Host<'_> {
         };
         for i in 0..self.size.points {
             if let Some(value) = at(i) {
-                points.times_ms.push(START_MS + i as i64 * EVERY_MS);
+                points.times_ms.push(self.size.start_ms + i as i64 * EVERY_MS);
                 points.values.push(value);
             }
         }
