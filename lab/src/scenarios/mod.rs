@@ -10,6 +10,7 @@ mod hostile;
 mod origin;
 pub mod phases;
 mod prometheus;
+mod promql;
 mod restart;
 mod stall;
 
@@ -25,6 +26,7 @@ pub const ALL: &[Scenario] = &[
     phases::SCENARIO,
     origin::SCENARIO,
     prometheus::SCENARIO,
+    promql::SCENARIO,
     restart::SCENARIO,
     stall::SCENARIO,
     disk::SCENARIO,
