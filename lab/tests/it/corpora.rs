@@ -12,6 +12,8 @@ const ENTRIES: &[Entry] = &[
     ("certificate", whyslow_probe::certificate::fuzz_certificate),
     ("chunk", whyslow_store::chunk::fuzz_chunk),
     ("config", whyslow::config::read::fuzz_config),
+    ("dns_answer", whyslow_dial::dns::fuzz_dns_answer),
+    ("frames", whyslow_dial::fuzz_frames),
     ("guard", whyslow_probe::guard::fuzz_guard),
     ("journal", whyslow_store::journal::fuzz_journal),
     ("json_path", whyslow_probe::json_path::fuzz_json_path),
@@ -19,6 +21,7 @@ const ENTRIES: &[Entry] = &[
     ("ping_packet", whyslow_probe::ping::fuzz_ping_packet),
     ("promql", whyslow_promql::fuzz_promql),
     ("remote_write", whyslow_store::remote_write::fuzz_remote_write),
+    ("resolv_conf", whyslow_dial::fuzz_resolv_conf),
     ("target", whyslow_probe::target::fuzz_target),
 ];
 
