@@ -25,6 +25,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     build()?;
     let mut report = Report::default();
     repeats(&mut report)?;
+    report.step("100 kills of a store", || ran(Command::new(program("kill9")?).arg("100")));
     report.step("demo soak", || lab(&["soak", &seconds.to_string()]));
     for target in fuzz_targets()? {
         report.step(&format!("fuzz {target} for {seconds} s"), || fuzz(&target, seconds));
@@ -47,8 +48,12 @@ fn repeats(report: &mut Report) -> Result<()> {
 }
 
 fn lab(arguments: &[&str]) -> Result<Ended> {
-    let status = Command::new(program("whyslow-lab")?).args(arguments).status()?;
-    anyhow::ensure!(status.success(), "whyslow-lab {} ended with {status}", arguments.join(" "));
+    ran(Command::new(program("whyslow-lab")?).args(arguments))
+}
+
+fn ran(command: &mut Command) -> Result<Ended> {
+    let status = command.status()?;
+    anyhow::ensure!(status.success(), "{command:?} ended with {status}");
     Ok(Ended::Passed)
 }
 

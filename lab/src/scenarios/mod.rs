@@ -7,6 +7,7 @@ mod disk;
 mod dns;
 mod firewall;
 mod hostile;
+mod kills;
 mod origin;
 pub mod phases;
 mod prometheus;
@@ -29,6 +30,7 @@ pub const ALL: &[Scenario] = &[
     promql::SCENARIO,
     restart::SCENARIO,
     stall::SCENARIO,
+    kills::SCENARIO,
     disk::SCENARIO,
     demo::SCENARIO,
 ];

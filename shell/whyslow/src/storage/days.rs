@@ -184,10 +184,11 @@ impl Files {
         let kept = place.map(|at| idle.swap_remove(at).2);
         drop(idle);
         let db = match kept {
-            Some(db) => db,
+            Some(db) => Some(db),
             None if path.exists() => file::open_to_read(&path)?,
-            None => return Ok(None),
+            None => None,
         };
+        let Some(db) = db else { return Ok(None) };
         let read = with(&db).map_err(|e| StorageError::of_sqlite("read", &path, &e))?;
         let mut idle = self.idle();
         if idle.len() >= IDLE_MAX {

@@ -44,15 +44,19 @@ pub(super) fn open(path: &Path, shape: Shape) -> Result<Connection, StorageError
     Ok(db)
 }
 
-/// Opens a file that exists, for reading alone.
-pub(super) fn open_to_read(path: &Path) -> Result<Connection, StorageError> {
+/// Opens a file that exists, for reading alone; `None` for one that a kill left without tables.
+pub(super) fn open_to_read(path: &Path) -> Result<Option<Connection>, StorageError> {
     refuse_foreign(path)?;
     let failed = |e: rusqlite::Error| StorageError::of_sqlite("open", path, &e);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Not opened read-only: the first to open a file after a kill must put its log in order.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(failed)?;
-    is_new(&db, path)?;
-    db.execute_batch("PRAGMA cache_size=-512; PRAGMA busy_timeout=5000;").map_err(failed)?;
-    Ok(db)
+    if is_new(&db, path)? {
+        return Ok(None);
+    }
+    db.execute_batch("PRAGMA query_only=ON; PRAGMA cache_size=-512; PRAGMA busy_timeout=5000;")
+        .map_err(failed)?;
+    Ok(Some(db))
 }
 
 /// Refuses what does not begin as SQLite files do, before SQLite is let near it.

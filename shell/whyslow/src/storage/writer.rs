@@ -89,6 +89,7 @@ impl Writer {
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
         let mut pass = None;
         let mut next_care = Instant::now();
+        let mut next_pass = Instant::now();
         loop {
             let patience = if pass.is_some() {
                 Duration::ZERO
@@ -110,10 +111,16 @@ impl Writer {
             if pass.is_none() && Instant::now() >= next_care {
                 next_care = Instant::now() + IDLE_TICK;
                 self.reported("remove what is too old", Self::remove_old);
+            }
+            if pass.is_none() && Instant::now() >= next_pass {
                 pass = self.due_pass();
             }
             if let Some(under_way) = pass.take() {
-                pass = self.reported("write chunks", |w| w.step(under_way)).flatten();
+                let done = self.reported("write chunks", |w| w.step(under_way));
+                if done.is_none() {
+                    next_pass = Instant::now() + IDLE_TICK;
+                }
+                pass = done.flatten();
             }
         }
     }
