@@ -133,7 +133,7 @@ fn runs(up: &Up) -> Result<Vec<Run>> {
         vantage: word(&o["cohort"]["vantage"]),
         outcome: word(&o["words"]["outcome"]),
         code: word(&o["words"]["code"]),
-        warned: !o["words"]["warnings"].is_null() || !o["words"]["warning"].is_null(),
+        warned: o["words"]["warning"].as_str().is_some_and(|w| w.contains("certificate")),
         resolve_ms: o["values"]["resolve_ms"].as_f64().unwrap_or_default(),
         wait_ms: o["values"]["wait_ms"].as_f64().unwrap_or_default(),
     };

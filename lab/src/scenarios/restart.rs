@@ -48,8 +48,10 @@ fn run(world: &World) -> Result<()> {
     std::fs::write(&config, format!("{text}      - {{nmae: third}}\n"))?;
     up.peer.signal("HUP")?;
     up.wait("being told of the broken file", SOON, || {
-        Ok(up.peer.output().contains("nmae").then_some(()))
+        let metrics = up.get("/metrics")?.body;
+        Ok(metrics.contains("whyslow_self_config_last_reload_successful 0").then_some(()))
     })?;
+    ensure!(up.get("/")?.body.contains("The configuration was not replaced"), "no banner");
     let before = runs(&up, "second")?.unwrap_or_default();
     up.wait("the old ones running on", SOON, || Ok(runs(&up, "second")?.filter(|n| *n > before)))?;
     std::fs::write(&config, &text)?;
