@@ -49,8 +49,7 @@ impl Matcher {
         let compiled = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
             MatchOp::Regex | MatchOp::NotRegex => {
-                let anchored = format!("^(?s:{value})$");
-                Some(Regex::new(&anchored).map_err(|e| BadPattern {
+                Some(anchored(value).map_err(|e| BadPattern {
                     name: name.to_owned(),
                     pattern: value.to_owned(),
                     reason: e.to_string(),
@@ -84,6 +83,52 @@ impl Matcher {
     }
 }
 
+/// Compiles a pattern that must match a whole text, as label patterns do.
+///
+/// The syntax is RE2's as far as this engine has it. RE2 reads a brace that is no repetition
+/// literally, as in `/orders/{id}`; where this engine refuses a pattern, that reading is tried.
+///
+/// # Errors
+/// What the engine says of the pattern as written.
+pub fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
+    let whole = |pattern: &str| Regex::new(&format!("^(?s:{pattern})$"));
+    whole(pattern).or_else(|error| whole(&with_literal_braces(pattern)).map_err(|_| error))
+}
+
+/// Escapes opening braces that begin no repetition such as `{2}`, `{2,}` or `{2,5}`.
+fn with_literal_braces(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut rest = pattern;
+    while let Some(at) = rest.find(['\\', '{']) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        // An escape is copied with what it escapes, `\p{…}` and `\x{…}` with their braces.
+        let skip = if from.starts_with('\\') {
+            let braced = ["\\p{", "\\P{", "\\x{"].iter().any(|start| from.starts_with(start));
+            let escaped = from.chars().take(2).map(char::len_utf8).sum();
+            if braced { from.find('}').map_or(from.len(), |end| end + 1) } else { escaped }
+        } else {
+            if !is_repetition(from) {
+                out.push('\\');
+            }
+            1
+        };
+        out.push_str(&from[..skip]);
+        rest = &from[skip..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn is_repetition(from_brace: &str) -> bool {
+    let Some((bounds, _)) = from_brace[1..].split_once('}') else {
+        return false;
+    };
+    let (least, most) = bounds.split_once(',').unwrap_or((bounds, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    !least.is_empty() && digits(least) && digits(most)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +138,15 @@ mod tests {
         let m = Matcher::new("job", MatchOp::Regex, "a|b").unwrap();
         assert!(m.matches("a") && m.matches("b"));
         assert!(!m.matches("ab") && !m.matches("xb"));
+    }
+
+    #[test]
+    fn a_brace_that_is_no_repetition_stands_for_itself() {
+        let m = |pattern| Matcher::new("route", MatchOp::Regex, pattern).unwrap();
+        assert!(m("/orders/{id}/.*").matches("/orders/{id}/items"));
+        assert!(m("a{2,3}{x}").matches("aaa{x}") && !m("a{2,3}{x}").matches("a{x}"));
+        assert!(m("\\{a}|\\p{Greek}+{").matches("λ{"));
+        assert!(Matcher::new("route", MatchOp::Regex, "({").is_err());
     }
 
     #[test]

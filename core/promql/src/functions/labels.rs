@@ -1,7 +1,7 @@
 //! `label_replace` and `label_join`: the values stay, the labels change.
 
-use regex::Regex;
 use whyslow_model::Labels;
+use whyslow_model::matcher::anchored;
 
 use crate::ast::Expr;
 use crate::error::EvalError;
@@ -15,7 +15,7 @@ pub(super) fn label_replace(
 ) -> Result<Value, EvalError> {
     let [target, template, source, pattern] = [1, 2, 3, 4].map(|i| e.text(&args[i]));
     check_target(target)?;
-    let regex = Regex::new(&format!("^(?s:{pattern})$"))
+    let regex = anchored(pattern)
         .map_err(|_| EvalError::Execution(format!("bad pattern {pattern:?} in label_replace")))?;
     relabelled(e, &args[0], steps, |labels| {
         let found = regex.captures(labels.value(source).unwrap_or(""))?;
