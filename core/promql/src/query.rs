@@ -147,7 +147,8 @@ impl Query {
             return Err(EvalError::BadQuery("the end lies before the start".to_owned()));
         }
         let count = usize::try_from((to_ms - from_ms) / step_ms + 1).unwrap_or(usize::MAX);
-        if count > options.steps_max {
+        // As Prometheus counts them: the distances between times, not the times.
+        if count - 1 > options.steps_max {
             return Err(EvalError::Limit { what: "steps", limit: options.steps_max });
         }
         Ok(Steps { from_ms, step_ms, count })

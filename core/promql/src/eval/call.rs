@@ -76,9 +76,11 @@ impl Evaluator<'_> {
         let mut scratch = Vec::new();
         for points in &ranges.series {
             self.budget.check()?;
+            let mut done = Ok(());
             block.push_filled(points.labels.clone(), |cells| {
-                slide.over(points, &mut scratch, cells);
+                done = slide.over(points, &self.budget, &mut scratch, cells);
             });
+            done?;
         }
         if !over.keeps_name {
             block.drop_names();

@@ -62,8 +62,8 @@ impl Evaluator<'_> {
     /// The oldest time that a look back of `reach_ms` from `at_ms` still covers.
     pub(crate) fn oldest(&self, at_ms: i64, reach_ms: i64) -> i64 {
         match self.options.left_edge {
-            LeftEdge::Open => at_ms - reach_ms + 1,
-            LeftEdge::Closed => at_ms - reach_ms,
+            LeftEdge::Open => at_ms.saturating_sub(reach_ms).saturating_add(1),
+            LeftEdge::Closed => at_ms.saturating_sub(reach_ms),
         }
     }
 }

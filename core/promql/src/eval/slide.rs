@@ -3,9 +3,14 @@
 
 use whyslow_model::read::SeriesPoints;
 
+use crate::error::EvalError;
 use crate::options::LeftEdge;
 
 use super::Steps;
+use super::budget::Budget;
+
+/// Points read between two looks at whether to go on: well under a tenth of a second's work.
+const POINTS_BETWEEN_CHECKS: usize = 1 << 20;
 
 /// The points one call of a range function sees; never empty.
 #[derive(Debug)]
@@ -62,11 +67,18 @@ pub(super) struct Slide<'a> {
 
 impl Slide<'_> {
     /// Fills each step's cell with the function of its window; an empty window leaves it absent.
-    pub(super) fn over(&self, points: &SeriesPoints, scratch: &mut Vec<f64>, cells: &mut [f64]) {
+    pub(super) fn over(
+        &self,
+        points: &SeriesPoints,
+        budget: &Budget<'_>,
+        scratch: &mut Vec<f64>,
+        cells: &mut [f64],
+    ) -> Result<(), EvalError> {
         let times = points.times_ms.as_slice();
         let falls = if self.wants_falls { falls(&points.values) } else { Vec::new() };
         let mut arg_row = vec![0.0; self.args.len()];
         let (mut low, mut high, mut falls_low, mut falls_high) = (0, 0, 0, 0);
+        let mut unchecked = 0;
         for (i, cell) in cells.iter_mut().enumerate() {
             let to_ms = self.looks.at(i);
             let from_ms = to_ms - self.range_ms;
@@ -79,6 +91,11 @@ impl Slide<'_> {
             }
             if low == high {
                 continue;
+            }
+            unchecked += high - low;
+            if unchecked > POINTS_BETWEEN_CHECKS {
+                unchecked = 0;
+                budget.check()?;
             }
             while falls_high < falls.len() && falls[falls_high] < high {
                 falls_high += 1;
@@ -101,6 +118,7 @@ impl Slide<'_> {
             };
             *cell = (self.function)(&window, scratch);
         }
+        Ok(())
     }
 }
 

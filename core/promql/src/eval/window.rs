@@ -79,7 +79,7 @@ impl Evaluator<'_> {
         steps: Steps,
     ) -> Result<Ranges, EvalError> {
         let looks = self.shifted(shift, steps);
-        let step_ms = step_ms.unwrap_or(self.options.subquery_step_ms);
+        let step_ms = step_ms.unwrap_or(self.options.subquery_step_ms.max(1));
         // Inner steps lie on multiples of their step, so that answers do not depend on when
         // they are asked for.
         let oldest = self.oldest(looks.from_ms, range_ms);

@@ -207,12 +207,17 @@ fn limits_end_a_query_and_say_which() {
         EvalError::Limit { what: "series", limit: 4 }
     );
     assert_eq!(
-        fails(EvalOptions { steps_max: 99, ..standard }),
-        EvalError::Limit { what: "steps", limit: 99 }
+        fails(EvalOptions { steps_max: 98, ..standard }),
+        EvalError::Limit { what: "steps", limit: 98 }
     );
     assert_eq!(fails(EvalOptions { stop: Some(&|| true), ..standard }), EvalError::Cancelled);
     assert!(query.range(&store, 0, 99_000, 1000, &standard).is_ok());
     assert!(query.range(&store, 0, 99_000, 0, &standard).is_err());
     assert!(query.range(&store, 1, 0, 1000, &standard).is_err());
     assert!(query.instant(&store, i64::MAX, &standard).is_err());
+    for odd in [i64::MIN, -1, 0, i64::MAX] {
+        let options = EvalOptions { lookback_ms: odd, subquery_step_ms: odd, ..standard };
+        let query = parse("sum_over_time(m[1m:]) + m").unwrap();
+        assert!(query.range(&store, 0, 99_000, 1000, &options).is_ok());
+    }
 }

@@ -120,6 +120,7 @@ struct Inner {
     counters: Arc<Counters>,
     queue: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
+    seed: Seed,
 }
 
 /// Samples that may wait to be written; an observation or a run counts as [`WEIGHT_OF_DOCUMENT`].
@@ -134,7 +135,8 @@ impl Db {
     pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, StorageError> {
         fs::create_dir_all(dir).map_err(|e| StorageError::of_io("create", dir, &e))?;
         let lock = DirectoryLock::take(dir)?;
-        let writer = Writer::open(dir, options, lock, seed())?;
+        let seed = seed();
+        let writer = Writer::open(dir, options, lock, seed)?;
         let (head, files) = (Arc::clone(&writer.head), Arc::clone(&writer.files));
         let counters = Arc::clone(&writer.counters);
         let retention = writer.options.retention.clone();
@@ -144,7 +146,7 @@ impl Db {
             .spawn(move || writer.run(&messages));
         spawned.map_err(|e| StorageError::of_io("start the writer of", dir, &e))?;
         let room = Arc::new(Semaphore::new(QUEUE_WEIGHT_MAX as usize));
-        Ok(Self(Arc::new(Inner { head, files, retention, counters, queue, room })))
+        Ok(Self(Arc::new(Inner { head, files, retention, counters, queue, room, seed })))
     }
 
     /// Stores a batch; resolves when it is durable, and waits while the queue is full.
@@ -168,6 +170,11 @@ impl Db {
         let sent = self.0.queue.send(Message::Append(Box::new(request)));
         sent.map_err(|_| StorageError::Closed)?;
         answer.await.map_err(|_| StorageError::Closed)?
+    }
+
+    /// The process's hash seed, for tables keyed by what is stored.
+    pub fn seed(&self) -> Seed {
+        self.0.seed
     }
 
     /// Stored series; it blocks, so call it where blocking is allowed.

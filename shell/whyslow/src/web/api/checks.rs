@@ -96,7 +96,8 @@ fn newest(
         let query = whyslow_promql::parse(selector)
             .map_err(|e| EvalError::BadQuery(format!("{selector}: {e}")))?;
         let lookback_ms = 3_600_000;
-        let options = EvalOptions { lookback_ms, stop: Some(stop), ..EvalOptions::default() };
+        let standard = EvalOptions { seed: db.seed(), ..EvalOptions::default() };
+        let options = EvalOptions { lookback_ms, stop: Some(stop), ..standard };
         let answer = query.instant(&db.reader(), now.as_millis(), &options)?;
         let InstantValue::Vector(samples) = answer.value else { continue };
         for sample in samples {

@@ -45,7 +45,8 @@ fn newest(db: &Db, now: Wall, stop: &dyn Fn() -> bool) -> Result<Vec<Sample>, Ev
     let query =
         whyslow_promql::parse(&own).map_err(|e| EvalError::BadQuery(format!("{own}: {e}")))?;
     let lookback_ms = i64::try_from(AGE_MAX.as_millis()).unwrap_or(i64::MAX);
-    let options = EvalOptions { lookback_ms, stop: Some(stop), ..EvalOptions::default() };
+    let standard = EvalOptions { seed: db.seed(), ..EvalOptions::default() };
+    let options = EvalOptions { lookback_ms, stop: Some(stop), ..standard };
     let mut samples = match query.instant(&db.reader(), now.as_millis(), &options)?.value {
         InstantValue::Vector(samples) => samples,
         InstantValue::Scalar(_) | InstantValue::Matrix(_) | InstantValue::Text(_) => Vec::new(),

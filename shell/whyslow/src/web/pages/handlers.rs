@@ -427,7 +427,8 @@ fn asked(m: &Material, expression: &str, span: &Span) -> Answer {
     let step = (span.length_ms() / QUERY_STEPS).max(1000) / 1000 * 1000;
     let began = std::time::Instant::now();
     let stop = || began.elapsed() > whyslow_model::limits::QUERY_TIME_MAX;
-    let options = EvalOptions { stop: Some(&stop), ..EvalOptions::default() };
+    let seed = m.db.seed();
+    let options = EvalOptions { seed, stop: Some(&stop), ..EvalOptions::default() };
     match query.range(&m.db.reader(), span.from_ms, span.to_ms, step, &options) {
         Ok(answer) => Answer::Series(
             answer

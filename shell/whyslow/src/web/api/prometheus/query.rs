@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use whyslow_model::limits::{QUERY_STEPS_MAX, QUERY_TIME_MAX};
+use whyslow_model::seeded::Seed;
 use whyslow_promql::{Answer, EvalError, EvalOptions, InstantValue, Query, RangeAnswer};
 
 use super::json;
@@ -29,7 +30,7 @@ pub async fn instant(
     let options = Options::read(&params)?;
     let db = state.db.clone();
     let answer = state.queries.run(options.time_max, move |stop| {
-        query.instant(&db.reader(), at_ms, &options.for_eval(stop))
+        query.instant(&db.reader(), at_ms, &options.for_eval(db.seed(), stop))
     });
     Ok(instant_answer(answer.await?, limit))
 }
@@ -53,7 +54,7 @@ pub async fn range(
     let options = Options::read(&params)?;
     let db = state.db.clone();
     let answer = state.queries.run(options.time_max, move |stop| {
-        query.range(&db.reader(), from_ms, to_ms, step_ms, &options.for_eval(stop))
+        query.range(&db.reader(), from_ms, to_ms, step_ms, &options.for_eval(db.seed(), stop))
     });
     Ok(range_answer(answer.await?, limit))
 }
@@ -74,10 +75,10 @@ impl Options {
         })
     }
 
-    fn for_eval<'a>(&self, stop: &'a dyn Fn() -> bool) -> EvalOptions<'a> {
+    fn for_eval<'a>(&self, seed: Seed, stop: &'a dyn Fn() -> bool) -> EvalOptions<'a> {
         let own = EvalOptions::default();
         let lookback_ms = self.lookback_ms.unwrap_or(own.lookback_ms);
-        EvalOptions { stop: Some(stop), lookback_ms, ..own }
+        EvalOptions { stop: Some(stop), lookback_ms, seed, ..own }
     }
 }
 
