@@ -141,6 +141,8 @@ pub const BLIND_AFTER: Duration = Duration::from_secs(2);
 /// After a blind stretch a check rarer than this runs within this time instead of at its next due
 /// time, so that sight comes back soon.
 pub const CATCH_UP: Duration = Duration::from_mins(1);
+/// A check that somebody looks at begins its next run within this.
+pub const SOON: Duration = Duration::from_secs(5);
 /// A wall clock that moved this much against the monotonic one between two looks was stepped.
 pub const CLOCK_STEP_MIN: Duration = Duration::from_millis(500);
 /// Notices kept for the driver; the oldest go first.
@@ -195,6 +197,19 @@ impl Schedule {
             if !self.by_id.contains_key(&id) {
                 self.add(planned, now);
             }
+        }
+    }
+
+    /// Somebody looks at this check now, as whoever has just added it does: its next run does not
+    /// wait for its slot, but begins within [`SOON`]. Later ones stay where they were.
+    pub fn handle_looked_at(&mut self, id: &str, now: Mono) {
+        let Some(key) = self.by_id.get(id) else { return };
+        let Some(check) = self.checks.get_mut(key) else { return };
+        let soon = now.after(Duration::from_nanos(1 + spread(&self.salt, id) % nanos(SOON)));
+        if soon < check.due {
+            self.queue.remove(&(check.due, *key));
+            check.due = soon;
+            self.queue.insert((soon, *key));
         }
     }
 
@@ -648,6 +663,16 @@ mod tests {
         world.schedule.handle_list(Vec::new(), at(world.now));
         assert!(world.schedule.is_empty() && world.schedule.poll_timeout().is_none());
         assert!(world.schedule.rates.is_empty());
+    }
+
+    #[test]
+    fn a_check_somebody_looks_at_runs_soon_and_then_in_its_slots() {
+        let mut world = World::new(10, S, vec![check(1, 3600)]);
+        let (start, slot) = (world.now, world.schedule.checks[&0].due);
+        world.schedule.handle_looked_at(&check(1, 3600).id, at(world.now));
+        world.run_until(start + 6 * S);
+        assert_eq!(world.started.len(), 1);
+        assert_eq!(world.schedule.checks[&0].due, slot);
     }
 
     #[test]

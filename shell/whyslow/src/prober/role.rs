@@ -139,12 +139,16 @@ where
     /// Takes a new plan over. A check that is the same as before goes on as it is.
     fn adopt(&mut self, plan: Arc<Plan>) {
         let mut before = std::mem::take(&mut self.checks);
+        let mut added = Vec::new();
         for planned in &plan.checks {
             let id: Arc<str> = Arc::from(planned.id.to_string());
             let same = before
                 .remove(&id)
                 .filter(|c| c.planned == *planned && c.vantage == plan.vantage)
-                .unwrap_or_else(|| Arc::new(Checked::new(planned.clone(), plan.vantage.clone())));
+                .unwrap_or_else(|| {
+                    added.push(Arc::clone(&id));
+                    Arc::new(Checked::new(planned.clone(), plan.vantage.clone()))
+                });
             self.checks.insert(id, same);
         }
         let now_ms = clock::wall().as_millis();
@@ -155,7 +159,11 @@ where
             tokio::spawn(async move { world.store(batch, None).await });
         }
         let list = self.checks.values().map(|check| check.planned()).collect();
-        self.schedule.handle_list(list, clock::mono());
+        let now = clock::mono();
+        self.schedule.handle_list(list, now);
+        for id in added {
+            self.schedule.handle_looked_at(&id, now);
+        }
         self.plan = plan;
     }
 

@@ -202,7 +202,7 @@ mod tests {
     #[tokio::test]
     async fn a_write_from_another_site_is_refused_before_routing() {
         let s = running(None, Router::new()).await;
-        let head = "POST /api/v1/checks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0";
+        let head = "POST /api/v1/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0";
         let bad = ask(&s, &format!("{head}\r\nOrigin: http://evil.example")).await;
         assert!(bad.starts_with("HTTP/1.1 403 "), "{bad}");
         let own = ask(&s, head).await;

@@ -1,5 +1,6 @@
 //! Tests of the whole: the built program, and checks against peers made in this process.
 
+mod api;
 mod certificates;
 mod nameserver;
 mod opener;
