@@ -191,6 +191,11 @@ fn roots(trust: &Trust, own: &[CertificateDer<'static>]) -> Result<RootCertStore
     Ok(roots)
 }
 
+/// How many certificates the machine trusts; with none, the built-in ones are trusted. Reads files.
+pub fn machine_roots() -> usize {
+    rustls_native_certs::load_native_certs().certs.len()
+}
+
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum that grows")]
 fn chain_fault(error: &Error) -> ChainFault {
     let Error::InvalidCertificate(error) = error else {

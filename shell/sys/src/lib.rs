@@ -8,6 +8,7 @@
 
 pub mod clock;
 mod control;
+pub mod discipline;
 pub mod disk;
 pub mod error;
 pub mod icmp;

@@ -8,6 +8,7 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 mod exit;
 pub mod mark;
 mod output;
@@ -52,6 +53,7 @@ commands! {
     asn => Asn,
     query => Query,
     mark => Mark,
+    doctor => Doctor,
     completions => Completions,
 }
 

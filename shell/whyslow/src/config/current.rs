@@ -145,6 +145,11 @@ impl Current {
         Ok(Self { origin, data, listen, published, making: Mutex::new(()) })
     }
 
+    /// What would come into force, without what pages added. Nothing is made or changed.
+    pub fn preview(origin: &Origin) -> Result<Config, NotInForce> {
+        of_origin(origin)
+    }
+
     /// What is in force now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.published.borrow().clone()
