@@ -22,6 +22,31 @@ pub fn by_name(name: &str) -> Option<&'static Code> {
     ALL.iter().copied().find(|code| code.name == name)
 }
 
+/// The list as a page of Markdown: `docs/failure-codes.md`, which a test holds to it.
+pub fn page() -> String {
+    let mut page = String::from(concat!(
+        "# Failure codes\n\n",
+        "Why a run can fail: `failure.code` is always one of these. Made from ",
+        "`core/probe/src/codes.rs`.\n\n",
+        "| code | phase | look first at | what has happened | what to look at next |\n",
+        "|---|---|---|---|---|\n",
+    ));
+    for code in ALL {
+        let phase = code.phase.map_or("any", Phase::as_str);
+        let segment = code.segment.map_or("-", Segment::as_str);
+        let (name, summary, advice) = (code.name, code.summary, code.advice);
+        page.push_str(&format!("| `{name}` | {phase} | {segment} | {summary} | {advice} |\n"));
+    }
+    page.push_str("\n## Statuses\n\n| status | meaning | look first at |\n|---|---|---|\n");
+    for status in 400..600 {
+        let Some((meaning, segment)) = status_meaning(status) else { continue };
+        if !meaning.starts_with("the server says that it failed") {
+            page.push_str(&format!("| {status} | {meaning} | {} |\n", segment.as_str()));
+        }
+    }
+    page
+}
+
 macro_rules! codes {
     ($($constant:ident $name:literal $phase:expr, $segment:expr, $summary:literal, $advice:literal;)*) => {
         $(
@@ -50,19 +75,19 @@ codes! {
         "The machine that measures could not do its part.",
         "Look at the vantage: its addresses, files, limits and privileges.";
 
-    RESOLVE_NXDOMAIN "resolve_nxdomain" Some(Resolve), Some(Segment::Dns),
+    RESOLVE_NXDOMAIN "resolve_nxdomain" None, Some(Segment::Dns),
         "The name does not exist.",
         "Compare with `dns:NAME@SERVER` at the zone's own servers: a record lost, a zone expired, a typing error.";
     RESOLVE_NO_ADDRESS "resolve_no_address" Some(Resolve), Some(Segment::Dns),
         "The name exists, without an address of the wanted family.",
         "Look at the A and AAAA records, and at `family`.";
-    RESOLVE_TIMEOUT "resolve_timeout" Some(Resolve), Some(Segment::Dns),
+    RESOLVE_TIMEOUT "resolve_timeout" None, Some(Segment::Dns),
         "No name server answered in time.",
         "Ask each name server by itself; silence from one of several shows as slowness in between.";
-    RESOLVE_SERVFAIL "resolve_servfail" Some(Resolve), Some(Segment::Dns),
+    RESOLVE_SERVFAIL "resolve_servfail" None, Some(Segment::Dns),
         "The name server says that it failed, or refuses.",
         "SERVFAIL is often DNSSEC, or the zone's own servers out of reach of the resolver.";
-    RESOLVE_MALFORMED "resolve_malformed" Some(Resolve), Some(Segment::Dns),
+    RESOLVE_MALFORMED "resolve_malformed" None, Some(Segment::Dns),
         "What the name server sent is no answer to the question.",
         "Something between may answer in the server's place.";
     RESOLVE_UNREACHABLE "resolve_unreachable" Some(Resolve), Some(Segment::Dns),
@@ -161,17 +186,10 @@ codes! {
 
     DNS_RCODE "dns_rcode" Some(Wait), Some(Segment::Dns),
         "The response code is not the one expected.",
-        "NXDOMAIN: the name is gone. SERVFAIL: the server could not find out. REFUSED: it does not serve us.";
+        "Compare with the zone's own servers: a name has come or gone since the check was written.";
     DNS_ANSWER "dns_answer" Some(Wait), Some(Segment::Dns),
         "An expected record is not among the answers.",
         "Compare with the zone's own servers; a stale copy or a changed record.";
-    DNS_TIMEOUT "dns_timeout" Some(Wait), Some(Segment::Dns),
-        "The name server did not answer in time.",
-        "Try `transport: tcp`: where that answers, UDP is dropped or large answers are.";
-    DNS_MALFORMED "dns_malformed" Some(Wait), Some(Segment::Dns),
-        "What came back is no answer to the question.",
-        "Something between may answer in the server's place.";
-
     PING_NOT_PERMITTED "ping_not_permitted" Some(Wait), Some(Segment::Vantage),
         "This process may not send pings, so nothing is known of the target.",
         "Grant it CAP_NET_RAW; `whyslow doctor` prints the line.";
@@ -228,6 +246,12 @@ mod tests {
             assert!(code.summary.ends_with('.') && code.advice.ends_with('.'), "{}", code.name);
             assert_eq!(by_name(code.name), Some(*code));
         }
+    }
+
+    #[test]
+    fn the_page_lists_every_code() {
+        let written = include_str!("../../../docs/failure-codes.md");
+        assert_eq!(written, page(), "docs/failure-codes.md is not what codes::page() makes");
     }
 
     #[test]

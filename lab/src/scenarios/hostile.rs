@@ -143,7 +143,7 @@ fn dns(world: &World) -> Result<()> {
         }
     });
     let seen = world.check(&[&format!("dns:shop.lab@{at}"), "--timeout", "1500ms"])?;
-    let coded = ["dns_malformed", "dns_timeout"].contains(&seen.code());
+    let coded = ["resolve_malformed", "resolve_timeout"].contains(&seen.code());
     ensure!(coded && seen.exit == 2, "{:#}", seen.run);
     Ok(())
 }

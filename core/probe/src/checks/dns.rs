@@ -141,8 +141,13 @@ fn judge(done: &DnsDone, server: &str, ledger: &mut Ledger) {
     let wanted = expect.rcode.as_deref().unwrap_or("NOERROR");
     let rcode = done.rcode.as_deref().unwrap_or_default();
     if !rcode.eq_ignore_ascii_case(wanted) {
+        let code = match rcode {
+            "NXDOMAIN" => &codes::RESOLVE_NXDOMAIN,
+            "NOERROR" => &codes::DNS_RCODE,
+            _ => &codes::RESOLVE_SERVFAIL,
+        };
         let message = format!("{server} answers {rcode}, not {wanted}");
-        ledger.fail(&codes::DNS_RCODE, Some(Phase::Wait), message);
+        ledger.fail(code, Some(Phase::Wait), message);
         return;
     }
     let missing = expect.answers.iter().find(|a| !done.answers.iter().any(|has| same(has, a)));
@@ -182,7 +187,7 @@ fn failure(fault: &DnsFault, server: &str, done: &DnsDone) -> (&'static Code, St
     match fault {
         DnsFault::TimedOut => {
             let took = seconds(ms(done.ended.since(done.began)));
-            (&codes::DNS_TIMEOUT, format!("{server} did not answer in {took}"))
+            (&codes::RESOLVE_TIMEOUT, format!("{server} did not answer in {took}"))
         }
         DnsFault::Refused => (&codes::CONNECT_REFUSED, format!("nothing listens at {server}")),
         DnsFault::Unreachable(what) => {
@@ -190,7 +195,7 @@ fn failure(fault: &DnsFault, server: &str, done: &DnsDone) -> (&'static Code, St
         }
         DnsFault::Reset => (&codes::RESET, format!("{server} cut the connection")),
         DnsFault::Malformed(what) => {
-            (&codes::DNS_MALFORMED, format!("{server} sent no sound answer: {what}"))
+            (&codes::RESOLVE_MALFORMED, format!("{server} sent no sound answer: {what}"))
         }
         DnsFault::Local(what) => (&codes::LOCAL_FAILURE, what.clone()),
     }

@@ -65,17 +65,22 @@ async fn an_answer_is_judged_by_code_and_records() {
 async fn each_bad_answer_has_its_code() {
     let gone = by_udp(|q| vec![answer(q, NXDOMAIN, None)]).await;
     let mut spec = check(&format!("dns:shop.example@{gone}"));
-    assert_eq!(code(&run(spec.clone()).await), "dns_rcode");
+    assert_eq!(code(&run(spec.clone()).await), "resolve_nxdomain");
     spec.expect.rcode = Some("nxdomain".to_owned());
-    assert_eq!(code(&run(spec).await), "ok");
+    assert_eq!(code(&run(spec.clone()).await), "ok");
+    let there = by_udp(|q| vec![answer(q, NOERROR, Some([192, 0, 2, 7]))]).await;
+    spec.target = format!("shop.example@{there}");
+    assert_eq!(code(&run(spec).await), "dns_rcode");
+    let lame = by_udp(|q| vec![answer(q, SERVFAIL, None)]).await;
+    assert_eq!(code(&run(check(&format!("dns:shop.example@{lame}"))).await), "resolve_servfail");
 
     let torn = by_udp(|q| vec![[&q[..2], &[0x81, 0x80, 0, 9, 9]].concat()]).await;
-    assert_eq!(code(&run(check(&format!("dns:shop.example@{torn}"))).await), "dns_malformed");
+    assert_eq!(code(&run(check(&format!("dns:shop.example@{torn}"))).await), "resolve_malformed");
 
     let silent = by_udp(|_| Vec::new()).await;
     let mut spec = check(&format!("dns:shop.example@{silent}"));
     spec.timeout = Length::from_millis(100);
-    assert_eq!(code(&run(spec).await), "dns_timeout");
+    assert_eq!(code(&run(spec).await), "resolve_timeout");
 
     let closed = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
     let address = closed.local_addr().expect("an address");
