@@ -7,8 +7,12 @@ use anyhow::{Context, Result, bail};
 use crate::lab::program;
 
 /// What measures, in order: a program of the lab and its arguments.
-const PROGRAMS: &[(&str, &[&str])] =
-    &[("whyslow-lab", &["bench"]), ("promql_peer", &["full"]), ("promql_peer", &["full", "up"])];
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("whyslow-lab", &["bench"]),
+    ("probe_load", &[]),
+    ("promql_peer", &["full"]),
+    ("promql_peer", &["full", "up"]),
+];
 
 /// Builds for speed, then runs every program; each prints its own table.
 ///
