@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use whyslow::asn::Tables;
 use whyslow::config::{Current, Origin};
 use whyslow::live::{Event, Live, RunEvent};
 use whyslow::storage::{Batch, Db, StoreOptions, StoredRun};
@@ -21,6 +20,7 @@ use whyslow_probe::run::{
 };
 
 const CONFIG: &str = "
+asn: [networks.csv]
 vantage: {name: lon1, country: GB, asn: 64500}
 services:
   shop:
@@ -147,6 +147,7 @@ async fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let config = dir.path().join("whyslow.yaml");
     std::fs::write(&config, if seeded { CONFIG } else { "vantage: {name: lon1}\n" })?;
+    std::fs::write(dir.path().join("networks.csv"), NETWORKS)?;
     let data = dir.path().join("data");
     let origin = Origin { file: Some(config), data: Some(data.clone()), ..Origin::default() };
     let current = Arc::new(Current::open(origin).map_err(|e| anyhow::anyhow!("{e}"))?);
@@ -165,7 +166,7 @@ async fn main() -> anyhow::Result<()> {
         access,
         stopping.clone(),
     ));
-    state.replace_asn(tables(dir.path())?);
+    state.read_asn();
     let listener = tokio::net::TcpListener::bind(listen).await?;
     println!("http://{listen}/");
     let router = server::router(&state);
@@ -177,14 +178,12 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tables(dir: &std::path::Path) -> anyhow::Result<Tables> {
-    let file = dir.join("asn.csv");
-    std::fs::write(
-        &file,
-        "203.0.113.0,203.0.113.255,64496,GB,Corvex CDN\n198.51.100.0,198.51.100.255,64501,GB,Bookhost\n192.0.2.0,192.0.2.255,64502,GB,Northline\n192.0.0.0,192.0.0.255,64500,GB,Example Hosting\n",
-    )?;
-    Ok(Tables::load(dir, &[file])?)
-}
+/// The address table that the configuration names.
+const NETWORKS: &str = "203.0.113.0,203.0.113.255,64496,GB,Corvex CDN
+198.51.100.0,198.51.100.255,64501,GB,Bookhost
+192.0.2.0,192.0.2.255,64502,GB,Northline
+192.0.0.0,192.0.0.255,64500,GB,Example Hosting
+";
 
 /// A day of runs, and two marks.
 async fn fill(db: &Db) -> anyhow::Result<()> {

@@ -1,0 +1,254 @@
+// Looks at the pages in a real Chromium, with script and without, in both themes, wide and narrow.
+//
+//   node run.mjs SEEDED [EMPTY] [OUTPUT]
+//
+// SEEDED and EMPTY are base addresses of two whyslows: one with data (`pages_world ADDRESS`), one
+// that watches nothing yet (`pages_world ADDRESS empty`). Prints a line per test; exits with 1
+// where any failed. Pictures go to OUTPUT.
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const [seeded, empty, output = "shots"] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const args = [
+  "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--no-first-run",
+];
+const pages = {
+  overview: "/",
+  service: "/services/shop",
+  compared: "/services/shop?compare=before&r=3h&path=web2",
+  slow: "/services/books",
+  silent: "/services/docs",
+  checks: "/checks",
+  run: "/checks/books:home:direct?show=slow",
+  failed: "/checks/shop:home:web2?show=failed",
+  query: "/query?query=max+by+(path)+(max_over_time(probe_duration_seconds%7Bservice%3D%22shop%22%7D%5B5m%5D))",
+  keys: "/keys",
+  missing: "/services/nowhere",
+};
+let failures = 0;
+mkdirSync(output, { recursive: true });
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args });
+
+async function test(name, body) {
+  try {
+    await body();
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failures += 1;
+    console.log(`FAILED  ${name}: ${String(error.message ?? error).split("\n").slice(0, 6).join(" | ")}`);
+  }
+}
+
+/** Waits until a whyslow that was just started answers. */
+async function answers(address) {
+  const until = Date.now() + 240_000;
+  while (Date.now() < until) {
+    if (await fetch(address + "/healthz").then((r) => r.ok, () => false)) return;
+    await new Promise((resume) => setTimeout(resume, 250));
+  }
+  throw new Error(`${address} does not answer`);
+}
+
+function must(condition, text) {
+  if (!condition) throw new Error(text);
+}
+
+/** Opens a page with what the browser complains about collected; closes it whatever happens. */
+async function open(address, options, body) {
+  const { width = 1440, theme = "light", script = true } = options;
+  const context = await browser.newContext({
+    viewport: { width, height: 900 }, colorScheme: theme, javaScriptEnabled: script, timezoneId: "Europe/Berlin",
+  });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("console", (m) => m.type() === "error" && complaints.push(m.text()));
+  page.on("pageerror", (e) => complaints.push(e.message));
+  try {
+    const answer = await page.goto(address, { waitUntil: "load" });
+    await body(page, complaints, answer);
+  } finally {
+    await context.close();
+  }
+}
+
+/** What holds for every page, however it is looked at. */
+async function sound(page, complaints, name, script) {
+  const seen = await page.evaluate(() => ({
+    over: document.documentElement.scrollWidth - innerWidth,
+    h1: document.querySelectorAll("h1").length,
+    inline: document.querySelectorAll("[style], style, script:not([src])").length,
+    main: document.querySelector("main")?.textContent.trim().length ?? 0,
+  })).catch(() => null);
+  const expected = name === "missing" ? complaints.filter((c) => !c.includes("404")) : complaints;
+  must(expected.length === 0, `the browser complains: ${expected.join("; ")}`);
+  if (!script) return;
+  must(seen.over <= 0, `${seen.over} px wider than the window`);
+  must(seen.h1 === 1, `${seen.h1} h1`);
+  must(seen.main > 40, "the page is empty");
+}
+
+for (const address of [seeded, empty].filter(Boolean)) await answers(address);
+
+for (const [name, path] of Object.entries(pages)) {
+  for (const theme of ["light", "dark"]) {
+    for (const width of [1440, 390]) {
+      await test(`${name}, ${theme}, ${width} px`, () =>
+        open(seeded + path, { width, theme }, async (page, complaints) => {
+          await page.waitForTimeout(name === "query" ? 400 : 50);
+          await page.screenshot({ path: `${output}/${name}-${theme}-${width}.png`, fullPage: true });
+          await sound(page, complaints, name, true);
+          await page.evaluate(axe);
+          const { violations } = await page.evaluate(() => axe.run());
+          const bad = violations.filter((v) => ["serious", "critical"].includes(v.impact));
+          must(bad.length === 0, bad.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary?.split("\n")[1] ?? ""}`).join("; "));
+        }));
+    }
+  }
+  await test(`${name}, without script`, () =>
+    open(seeded + path, { script: false }, async (page, complaints) => {
+      await page.screenshot({ path: `${output}/${name}-plain.png`, fullPage: true });
+      await sound(page, complaints, name, false);
+      const text = await page.locator("main").innerText();
+      must(text.trim().length > 40, "the page says nothing without script");
+      must(await page.locator("h1").count() === 1, "no h1");
+    }));
+}
+
+await test("what comes from outside is shown and never run", () =>
+  open(seeded + "/checks/books:home:direct?show=slow", {}, async (page) => {
+    const slow = await page.locator(".runs tbody a").first().getAttribute("href");
+    await page.goto(new URL(slow, seeded).href);
+    const text = await page.locator("pre").first().innerText();
+    must(text.includes("<script>alert(1)</script>") && text.includes("␛[31m"), text.slice(0, 400));
+  }));
+
+await test("live changes arrive without a reload and keep an open table open", () =>
+  open(seeded + "/services/books?r=1h", {}, async (page) => {
+    await page.locator("details.tbl summary").first().click();
+    await page.evaluate(() => { document.body.dataset.kept = "yes"; });
+    const before = await page.locator("#clock time").getAttribute("datetime");
+    await page.waitForFunction(
+      (was) => document.querySelector("#clock time").getAttribute("datetime") !== was, before, { timeout: 20000 });
+    must(await page.evaluate(() => document.body.dataset.kept) === "yes", "the page was loaded again");
+    must(await page.locator("details.tbl").first().evaluate((d) => d.open), "the table was closed");
+  }));
+
+await test("a cut stream is said", () =>
+  open(seeded + "/", {}, async (page) => {
+    await page.waitForTimeout(300);
+    await page.context().setOffline(true);
+    await page.evaluate(() => dispatchEvent(new Event("offline")));
+    await page.route("**/api/v1/live", (route) => route.abort());
+    await page.reload().catch(() => {});
+    await page.context().setOffline(false);
+    await page.goto(seeded + "/");
+    await page.waitForFunction(() => !document.getElementById("stale").hidden, null, { timeout: 15000 });
+    must((await page.locator("#stale").innerText()).startsWith("Not updated since"), "no word about it");
+  }));
+
+await test("a state change is announced once, politely", () =>
+  open(seeded + "/", {}, async (page) => {
+    await page.evaluate(() => { document.querySelector("[data-state]").dataset.state = "ok"; });
+    await page.waitForFunction(() => document.getElementById("said").textContent !== "", null, { timeout: 20000 });
+    must(await page.locator("#said").getAttribute("aria-live") === "polite", "not polite");
+  }));
+
+await test("keys lead where the list says", () =>
+  open(seeded + "/?r=3h", {}, async (page) => {
+    await page.keyboard.press("g");
+    await Promise.all([page.waitForURL(/\/checks\?r=3h/), page.keyboard.press("c")]);
+    await page.keyboard.press("/");
+    must(await page.evaluate(() => document.activeElement.id) === "q", "the search has no focus");
+    await page.keyboard.type("books");
+    await Promise.all([page.waitForURL(/q=books/), page.keyboard.press("Enter")]);
+    await page.keyboard.press("j");
+    must(await page.evaluate(() => document.activeElement.textContent).then((t) => t.startsWith("books:")), "j does not move");
+    await Promise.all([page.waitForURL(/\/checks\/books/), page.keyboard.press("Enter")]);
+    await page.keyboard.press("t");
+    must(await page.locator("details.tbl").first().evaluate((d) => d.open), "t opens no table");
+    await page.goto(seeded + "/services/shop?r=1h");
+    await Promise.all([page.waitForURL(/from=/), page.keyboard.press("[")]);
+    await Promise.all([page.waitForURL(/\/keys/), page.keyboard.press("?")]);
+  }));
+
+await test("dragging over a chart leads to that stretch", () =>
+  open(seeded + "/services/shop", {}, async (page) => {
+    const box = await page.locator("[data-chart] .strip svg.p").nth(1).boundingBox();
+    await page.mouse.move(box.x + box.width * 0.25, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 20, { steps: 4 });
+    await Promise.all([page.waitForURL(/from=\d+&to=\d+/), page.mouse.up()]);
+    const url = new URL(page.url());
+    const hours = (url.searchParams.get("to") - url.searchParams.get("from")) / 3600000;
+    must(Math.abs(hours - 6) < 0.2, `${hours} h instead of 6`);
+  }));
+
+await test("the theme and the local zone are kept by every link", () =>
+  open(seeded + "/", {}, async (page) => {
+    await page.locator("button.switch").click();
+    await page.locator("button.switch").click();
+    must(await page.evaluate(() => document.documentElement.dataset.theme) === "dark", "not dark");
+    await page.reload();
+    must(await page.evaluate(() => document.documentElement.dataset.theme) === "dark", "not kept");
+    await Promise.all([page.waitForURL(/tz=60/), page.locator("#zone").click()]);
+    must((await page.locator("#clock").innerText()).includes("UTC+01:00"), "not local");
+    must((await page.locator(".svc a").first().getAttribute("href")).includes("tz=60"), "a link loses the zone");
+  }));
+
+await test("a mark can be written down without script", () =>
+  open(seeded + "/services/shop", { script: false }, async (page) => {
+    await page.locator("#mark-text").fill("cache <b>off</b>");
+    await page.locator("#mark-text").press("Enter");
+    await page.waitForURL(/\/services\/shop/);
+    must((await page.locator("main").innerText()).includes("cache <b>off</b>"), "the mark is not shown");
+  }));
+
+await test("files are kept for ever by name and answered by tag", async () => {
+  const html = await (await fetch(seeded + "/", { headers: { accept: "text/html" } })).text();
+  const name = html.match(/\/ui\/pages\.[0-9a-f]+\.css/)[0];
+  const file = await fetch(seeded + name);
+  must(file.headers.get("cache-control").includes("immutable"), "not immutable");
+  const again = await fetch(seeded + "/ui/pages.css", { headers: { "if-none-match": file.headers.get("etag") } });
+  must(again.status === 304, `status ${again.status}`);
+});
+
+await test("script stays within 60 KB compressed", async () => {
+  const { gzipSync } = await import("node:zlib");
+  const html = await (await fetch(seeded + "/query", { headers: { accept: "text/html" } })).text();
+  const todo = [...html.matchAll(/src="(\/ui\/[^"]+\.js)"/g)].map((m) => m[1]);
+  const seen = new Map();
+  while (todo.length > 0) {
+    const name = todo.pop();
+    if (seen.has(name)) continue;
+    const text = await (await fetch(seeded + name)).text();
+    seen.set(name, gzipSync(text).length);
+    for (const [, other] of text.matchAll(/^import .*"\.\/([^"]+)";/gm)) todo.push(`/ui/${other}`);
+  }
+  const sum = [...seen.values()].reduce((a, b) => a + b, 0);
+  must(sum <= 60 << 10, `${sum} bytes`);
+  console.log(`        ${sum} bytes in ${seen.size} files`);
+});
+
+if (empty) {
+  for (const theme of ["light", "dark"]) {
+    await test(`first start, ${theme}`, () => open(empty + "/", { theme, width: 390 }, async (page, complaints) => {
+      await page.screenshot({ path: `${output}/start-${theme}.png`, fullPage: true });
+      await sound(page, complaints, "start", true);
+    }));
+  }
+  await test("the first address is watched, without script and without configuration", () =>
+    open(empty + "/", { script: false }, async (page) => {
+      await page.locator("#url").fill(new URL("/healthz", seeded).href);
+      await page.locator("#url").press("Enter");
+      await page.waitForLoadState();
+      const text = await page.locator("main").innerText();
+      must(text.includes("127.0.0.1"), `it is not shown: ${text.slice(0, 200)}`);
+    }));
+}
+
+await browser.close();
+console.log(failures === 0 ? "all passed" : `${failures} failed`);
+process.exitCode = failures === 0 ? 0 : 1;
