@@ -107,6 +107,7 @@ impl Running {
             .map_err(StartError::Prober)?;
         let probing = prober.counter_source();
         let state = AppState::new(db, live, current, probing, access, stopping.clone());
+        state.read_asn();
         let state = Arc::new(state);
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
         Ok(Self { state, prober, web, stop, address })
@@ -149,6 +150,7 @@ impl Running {
     /// Lets a configuration take effect everywhere.
     fn adopt(&self, snapshot: &Snapshot) {
         self.prober.reload(Plan::of(&snapshot.config));
+        self.state.read_asn();
         match access(&snapshot.config, self.address) {
             Ok(access) => self.state.replace_access(access),
             Err(error) => tracing::error!("callers are judged by the old tokens: {error}"),

@@ -285,7 +285,7 @@ fn of_origin(origin: &Origin) -> Result<Config, NotInForce> {
 }
 
 /// `$XDG_STATE_HOME/whyslow`, by default `~/.local/state/whyslow` (XDG base directories 0.8).
-fn default_data() -> Option<PathBuf> {
+pub fn default_data() -> Option<PathBuf> {
     let absolute =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     absolute("XDG_STATE_HOME")

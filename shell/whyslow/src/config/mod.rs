@@ -21,7 +21,7 @@ pub mod substitute;
 pub mod types;
 pub mod world;
 
-pub use current::{Current, NotInForce, Origin, Refused, Snapshot};
+pub use current::{Current, NotInForce, Origin, Refused, Snapshot, default_data};
 pub use load::{LoadError, load};
 pub use planned::{CheckId, PlannedCheck};
 pub use problem::Problems;

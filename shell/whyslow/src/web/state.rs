@@ -98,9 +98,15 @@ impl AppState {
         Arc::clone(&self.asn.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Lets other address tables take effect with the next page.
-    pub fn replace_asn(&self, tables: Tables) {
-        *self.asn.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tables);
+    /// Reads the address tables that were imported or configured. Where one cannot be read the
+    /// old ones stay: pages without names are better than none.
+    pub fn read_asn(&self) {
+        match Tables::load(self.current.data(), &self.config().asn) {
+            Ok(tables) => {
+                *self.asn.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tables);
+            }
+            Err(error) => tracing::error!(%error, "address tables were not read: {}", error.hint()),
+        }
     }
 
     /// The rules for callers as they are now.
