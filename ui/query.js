@@ -38,6 +38,14 @@ function columns(result, from, to, step) {
   return [times, ...values];
 }
 
+/** Clock times of the zone as the pages write them; the day where a tick is midnight. */
+function clock(at, zone) {
+  const there = new Date((at + zone * 60) * 1000);
+  const text = there.toISOString();
+  if (text.slice(11, 19) !== "00:00:00") return text.slice(11, text.slice(17, 19) === "00" ? 16 : 19);
+  return there.toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
+}
+
 function options(result, width) {
   const axis = { stroke: painted("--ink3"), grid: { stroke: painted("--line"), width: 1 }, ticks: { show: false } };
   const zone = Number(new URLSearchParams(location.search).get("tz") ?? 0);
@@ -57,8 +65,8 @@ function options(result, width) {
         location.assign(there);
       }],
     },
-    axes: [axis, { ...axis, size: 64 }],
-    series: [{ label: "time" }, ...result.map(({ metric }, i) => ({
+    axes: [{ ...axis, values: (_, all) => all.map((at) => clock(at, zone)) }, { ...axis, size: 64 }],
+    series: [{ label: "time", value: (_, at) => (at === null ? "" : clock(at, zone)) }, ...result.map(({ metric }, i) => ({
       label: name(metric),
       stroke: painted(colours[i % colours.length]),
       width: 1.5,

@@ -120,7 +120,7 @@ impl Check {
         let links = html! { nav.range.end aria-label="Which runs" { (choice("all", "All")) (choice("slow", "Slow")) (choice("failed", "Failed")) } };
         let table = html! {
             div.tw { table.runs {
-                thead { tr { th { "Started" } th { "Outcome" } th.n { "ms" } th { "What" } th.wf { "Phases, each run on its own scale" } } }
+                thead { tr { th { "Started" } th { "Outcome" } th.n { "ms" } th { "What" } th.wf { "Phases, own scale" } } }
                 tbody { @for run in &self.history {
                     @let point = point_of(run);
                     tr.hot[run.id == shown_id] {

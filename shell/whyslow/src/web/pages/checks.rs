@@ -21,7 +21,6 @@ pub fn page_of(tracks: &[Track], filter: &str, frame: &Frame<'_>) -> Markup {
         tracks.iter().filter(|t| matches(t, filter)).map(|t| (t, of_track(t, span))).collect();
     judged.sort_by(|a, b| a.1.state.cmp(&b.1.state).then_with(|| a.0.id().cmp(&b.0.id())));
     let content = html! {
-        h1.lone { (sentence(&judged, tracks.len())) }
         form.add.find method="get" action="/checks" role="search" {
             label for="q" { "Find" }
             input id="q" name="q" type="search" value=(filter) placeholder="service, check, path or target";
@@ -40,7 +39,7 @@ pub fn page_of(tracks: &[Track], filter: &str, frame: &Frame<'_>) -> Markup {
         }
         (add_form())
     };
-    page(frame, None, &content)
+    page(&Frame { heading: &sentence(&judged, tracks.len()), ..frame.clone() }, None, &content)
 }
 
 fn matches(track: &Track, filter: &str) -> bool {

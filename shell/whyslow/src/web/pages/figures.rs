@@ -31,6 +31,18 @@ pub fn exact_ms(ms: f64) -> String {
     format!("{sign}{}.{tenth}", grouped(whole))
 }
 
+/// A figure of a scale: as [`time`], without decimals that say nothing: `80 ms`, `1.6 s`.
+pub fn scale(ms: f64) -> String {
+    let text = time(ms);
+    let Some((figure, unit)) = text.split_once(NBSP) else { return text };
+    let figure = if figure.contains('.') {
+        figure.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        figure
+    };
+    format!("{figure}{NBSP}{unit}")
+}
+
 /// A round limit as it was configured: `2 s`, `500 ms`, `15 s`, `5 min`, `1 h`.
 pub fn limit(ms: u64) -> String {
     let (n, unit) = match ms {
@@ -178,6 +190,9 @@ mod tests {
         assert_eq!(plain(&counted(1, "run")), "1 run");
         assert_eq!(plain(&lasted(6_180_000)), "1 h 43 min");
         assert_eq!(plain(&lasted(12 * 86_400_000)), "12 days");
+        assert_eq!(plain(&scale(80.0)), "80 ms");
+        assert_eq!(plain(&scale(1600.0)), "1.6 s");
+        assert_eq!(plain(&scale(100.0)), "100 ms");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Frame<'a> {
     pub crumbs: Vec<(String, String)>,
     /// What its last crumb is called; empty on a page that needs no path.
     pub here: &'a str,
+    /// The heading, where it stands beside the ranges; empty where the content brings its own.
+    pub heading: &'a str,
     /// Whether live changes belong on it.
     pub live: bool,
     /// The vantage this process is.
@@ -49,7 +51,7 @@ const NAVIGATION: [(Section, &str, &str); 3] = [
     (Section::Query, "Query", "/query"),
 ];
 
-/// Puts `content` into its frame. `content` brings the one `h1`, and `beside` what stands at the
+/// Puts `content` into its frame. `beside` is what stands at the
 /// right of the path instead of the time ranges.
 pub fn page(frame: &Frame<'_>, beside: Option<Markup>, content: &Markup) -> Markup {
     let (span, path) = (frame.span, frame.path);
@@ -66,6 +68,7 @@ pub fn page(frame: &Frame<'_>, beside: Option<Markup>, content: &Markup) -> Mark
                 main.wrap id="main" tabindex="-1" {
                     div.sub {
                         @if !frame.here.is_empty() { (crumbs(frame)) }
+                        @if !frame.heading.is_empty() { h1 { (visible(frame.heading)) } }
                         @match beside { Some(links) => (links), None => (ranges(span, path)) }
                     }
                     (content)

@@ -27,7 +27,7 @@ use crate::web::problem::Problem;
 use crate::web::state::AppState;
 
 /// Runs of one page of a check's history.
-const HISTORY_RUNS: usize = 50;
+const HISTORY_RUNS: usize = 25;
 /// Steps of a query's chart.
 const QUERY_STEPS: i64 = 240;
 
@@ -119,6 +119,7 @@ fn frame<'a>(
         path,
         crumbs: Vec::new(),
         here: "",
+        heading: "",
         live: span.is_live(),
         vantage: &m.config.vantage.name,
         banner: m.banner.as_deref(),
@@ -304,8 +305,10 @@ fn check_of(
     let (history, next) = m.runs(wanted, &outcomes, span, &page)?;
     let chosen = match &p.run {
         Some(id) => Some(observed(m, wanted, id)?),
+        // Who asks for failed runs wants to see the newest of those.
         None => {
-            m.runs(wanted, &[], span, &PageRequest { limit: 1, after: None })?.0.into_iter().next()
+            let newest = PageRequest { limit: 1, after: None };
+            m.runs(wanted, &outcomes, span, &newest)?.0.into_iter().next()
         }
     };
     let neighbours = match &chosen {

@@ -23,12 +23,11 @@ const KEYS: [(&str, &str); 13] = [
 /// The page.
 pub fn page_of(frame: &Frame<'_>) -> Markup {
     let content = html! {
-        h1.lone { "Keys" }
         section.first aria-label="Keys" { div.tw { table.keys {
             thead { tr { th { "Key" } th { "What it does" } } }
             tbody { @for (key, what) in KEYS { tr { th scope="row" { kbd { (key) } } td { (what) } } } }
         } } }
         p.note { "Dragging over a chart looks into that stretch of time. Each key has a link or a button of its own on the pages." }
     };
-    page(frame, None, &content)
+    page(&Frame { heading: "Keys", ..frame.clone() }, None, &content)
 }

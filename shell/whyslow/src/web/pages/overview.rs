@@ -134,7 +134,6 @@ impl Overview {
     pub fn page(&self, frame: &Frame<'_>) -> Markup {
         let span = frame.span;
         let content = html! {
-            h1.lone { (self.sentence()) }
             section.first aria-label="Services" {
                 div.tw {
                     table.ov {
@@ -154,7 +153,7 @@ impl Overview {
             }
             (add_form())
         };
-        page(frame, None, &content)
+        page(&Frame { heading: &self.sentence(), ..frame.clone() }, None, &content)
     }
 
     fn sees(&self) -> Markup {

@@ -36,7 +36,6 @@ const EXAMPLES: [(&str, &str); 4] = [
 pub fn page_of(expression: &str, answer: &Answer, frame: &Frame<'_>) -> Markup {
     let span = frame.span;
     let content = html! {
-        h1.lone { "Query" }
         form.add method="get" action="/query" {
             label for="query" { "PromQL" }
             textarea.mono id="query" name="query" rows="3" required spellcheck="false" autocapitalize="off" { (expression) }
@@ -50,7 +49,7 @@ pub fn page_of(expression: &str, answer: &Answer, frame: &Frame<'_>) -> Markup {
             Answer::Series(series) => (result(expression, series, span)),
         }
     };
-    page(frame, None, &content)
+    page(&Frame { heading: "Query", ..frame.clone() }, None, &content)
 }
 
 fn examples(span: &Span) -> Markup {
@@ -84,7 +83,7 @@ fn result(expression: &str, series: &[(Labels, Vec<(i64, f64)>)], span: &Span) -
                 div.live-chart { }
             }
         }
-        div.tw { table {
+        div.tw tabindex="0" role="region" aria-label="Series" { table {
             thead { tr { th { "Series" } th.n { "Last value" } th.n { "least" } th.n { "most" } th.n { "points" } } }
             tbody { @for (labels, points) in series.iter().take(SERIES_SHOWN) {
                 @let values = points.iter().map(|(_, v)| *v).filter(|v| v.is_finite());

@@ -5,7 +5,7 @@ use whyslow_model::{Observation, Phase};
 use whyslow_probe::run::{Exchange, Outcome, PhasesMs, Run, Transcript};
 
 use super::chart::phases;
-use super::figures::{exact_ms, limit, time, visible};
+use super::figures::{counted, exact_ms, limit, time, visible};
 use super::frame::{outcome, run_path, section};
 use super::model::{Plan, Point};
 use super::when::{Span, rfc3339};
@@ -87,10 +87,21 @@ impl Shown {
         }
         match longest {
             Some((phase, ms)) if ms < point.total_ms => {
-                format!("{total} ms, of which {} ms in {}.", exact_ms(ms), phase.as_str())
+                let lost = if phase == Phase::Connect && self.syns_again() > 0 {
+                    ": the first SYN was lost"
+                } else {
+                    ""
+                };
+                format!("{total} ms, of which {} ms in {}{lost}.", exact_ms(ms), phase.as_str())
             }
             _ => format!("{total} ms."),
         }
+    }
+
+    /// SYNs that had to be sent again.
+    fn syns_again(&self) -> u32 {
+        let exchanges = self.document.iter().flat_map(|d| &d.exchanges);
+        exchanges.filter_map(|e| e.tcp?.syn_retransmits).sum()
     }
 
     /// What explains the sentence, if anything does.
@@ -103,13 +114,11 @@ impl Shown {
             return Some(format!("{}.{hint}", failure.code));
         }
         let again: u32 = run.exchanges.iter().filter_map(|e| e.tcp?.retransmits).sum();
+        let syns = self.syns_again();
         if again > 0 {
-            let segments =
-                if again == 1 { "One segment".to_owned() } else { format!("{again} segments") };
-            let syn = run.phases_ms.connect.is_some_and(|c| c >= 1000.0);
-            let syn =
-                if syn { " Connect of a second or more is a SYN that was sent again." } else { "" };
-            return Some(format!("{segments} had to be sent again by this vantage.{syn}"));
+            let segments = counted(usize::try_from(again).unwrap_or(usize::MAX), "segment");
+            let of_these = if syns > 0 { format!(", {syns} of them SYNs") } else { String::new() };
+            return Some(format!("This vantage had to send {segments} again{of_these}."));
         }
         (run.outcome == Outcome::Slow)
             .then(|| "No segment had to be sent again by this vantage.".to_owned())
@@ -256,6 +265,9 @@ impl Shown {
                 (section("tcp", "TCP", "from the kernel of the vantage", None, &html! { dl.kv {
                     div { dt { "RTT at the end" } dd { (known(tcp.rtt_ms.map(time))) } }
                     div { dt { "Smallest RTT" } dd { (known(tcp.min_rtt_ms.map(time))) } }
+                    @if let Some(syns) = tcp.syn_retransmits.filter(|n| *n > 0) {
+                        div { dt { "SYN sent" } dd.bad { (syns + 1) " times" } }
+                    }
                     div { dt { "Segments sent again" } dd.bad[tcp.retransmits.is_some_and(|n| n > 0)] { (known(tcp.retransmits.map(|n| n.to_string()))) } }
                 } }))
             }
@@ -393,7 +405,7 @@ fn single(phases: &PhasesMs, total_ms: f64) -> Markup {
 }
 
 fn observed(point: &Point) -> Markup {
-    html! { div.tw { table {
+    html! { div.tw tabindex="0" role="region" aria-label="Phases" { table {
         thead { tr { @for phase in Phase::ALL { th.n { (phase.as_str()) } } th.n { "total, ms" } } }
         tbody { tr { @for ms in point.phases_ms { td.n { (exact_ms(ms)) } } td.n { b { (exact_ms(point.total_ms)) } } } }
     } } }

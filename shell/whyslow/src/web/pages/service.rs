@@ -56,7 +56,9 @@ pub fn service(
     let check = check.to_owned();
     let tracks: Vec<_> = judged.into_iter().filter(|(t, _)| t.check == check).collect();
     let by_name = asked.1.and_then(|p| tracks.iter().position(|(t, _)| t.path == p));
-    let worst = (0..tracks.len()).min_by_key(|i| tracks[*i].1.state);
+    let failed = |t: &Track| t.points.iter().filter(|p| !p.ok).count();
+    let badness = |i: &usize| (tracks[*i].1.state, std::cmp::Reverse(failed(&tracks[*i].0)));
+    let worst = (0..tracks.len()).min_by_key(badness);
     Some(Service {
         name: all.first()?.service.clone(),
         checks,
@@ -255,7 +257,7 @@ impl Service {
         let note = if before.is_empty() {
             "of the median run in each bin"
         } else {
-            "of the median run; line: the stretch before"
+            "median run; line: before"
         };
         strip("Phases", note, &plot, &value, &reading, false)
     }
@@ -276,14 +278,14 @@ impl Service {
             |p| format!("p99 {}", time(p)),
         );
         let reading = format!("{} failed", counted(figures.failed, "run"));
-        strip("All runs", "time, log scale", &plot, &value, &reading, figures.failed > 0)
+        strip("All runs", "time, log scale", &plot, &value, &reading, false)
     }
 
     fn before_after(&self, mark: &Mark, span: &Span) -> Markup {
         let tracks: Vec<&Track> = self.tracks.iter().map(|(t, _)| t).collect();
         let both: Vec<Sides> = sides(&tracks, mark);
         let table = html! {
-            div.tw { table {
+            div.tw tabindex="0" role="region" aria-label="Before and after" { table {
                 thead { tr {
                     th { "Path" } th.n { "Failed before" } th.n { "after" } th.n { "Median before, ms" } th.n { "after, ms" }
                     th.n { "p90 before, ms" } th.n { "after, ms" } th { "Reading" }

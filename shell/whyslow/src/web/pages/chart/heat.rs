@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{count_f64, gaps, mark_lines, place, plot, rectangle};
-use crate::web::pages::figures::{counted, time};
+use crate::web::pages::figures::{counted, scale, time};
 use crate::web::pages::model::bins::{Bin, Heat};
 use crate::web::pages::model::changes::Mark;
 use crate::web::pages::when::Span;
@@ -82,7 +82,7 @@ pub fn draw(
         (gaps(span, bins, height))
         text.y x="0" y="8" { "failed" }
         @for (row, edge) in heat.edges_ms.iter().enumerate().skip(1).step_by(4) {
-            text.y x="0" y=(ROW * count_f64(row + 2)) { (time(*edge)) }
+            text.y x="0" y=(ROW * count_f64(row + 2)) { (scale(*edge)) }
         }
     };
     plot(height, &says(heat), &stretched, &upright)

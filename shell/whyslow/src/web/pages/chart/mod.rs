@@ -134,10 +134,14 @@ pub fn axis(span: &Span) -> Markup {
     }
 }
 
-/// A round figure not below `value`, for the top of a scale: 1, 2, 2.5, 5 or 10 times a power.
+/// A round figure not below `value`, for the top of a scale.
 fn round_up(value: f64) -> f64 {
     let power = 10_f64.powf(value.max(0.01).log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|r| *r >= value).unwrap_or(value)
+    [1.0, 1.2, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
+        .map(|m| m * power)
+        .into_iter()
+        .find(|r| *r >= value)
+        .unwrap_or(value)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a range are far below 2^53")]

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use whyslow_model::Phase;
 
 use super::{gaps, mark_lines, place, plot, rectangle, round_up, x};
-use crate::web::pages::figures::{exact_ms, time};
+use crate::web::pages::figures::{exact_ms, scale as scale_text, time};
 use crate::web::pages::model::Point;
 use crate::web::pages::model::bins::Bin;
 use crate::web::pages::model::changes::Mark;
@@ -94,10 +94,10 @@ pub fn stacked(span: &Span, bins: &[Bin], before: &[Bin], marks: &[Mark]) -> Mar
     };
     let upright = html! {
         (gaps(span, bins, HEIGHT))
-        text.y x="0" y="8" { (time(top)) }
-        text.y x="0" y=(HEIGHT / 2.0 + 4.0) { (time(top / 2.0)) }
+        text.y x="0" y="8" { (scale_text(top)) }
+        text.y x="0" y=(HEIGHT / 2.0 + 4.0) { (scale_text(top / 2.0)) }
         text.y.z x="0" y=(HEIGHT) { "0" }
-        @for (at, ms) in clipped.iter().take(4) {
+        @if let Some((at, ms)) = clipped.iter().max_by(|a, b| a.1.total_cmp(&b.1)) {
             text.tb.halo x={ (format!("{:.2}", at / 10.0)) "%" } y="10" text-anchor="middle" { "▲ " (time(*ms)) }
         }
     };
@@ -109,8 +109,8 @@ fn scale(medians: &[f64]) -> f64 {
     let mut sorted = medians.to_vec();
     sorted.sort_by(f64::total_cmp);
     let highest = sorted.last().copied().unwrap_or(1.0);
-    let usual = whyslow_model::stats::quantile(&sorted, 0.9).unwrap_or(1.0);
-    round_up(if highest > usual * 6.0 { usual * 2.0 } else { highest })
+    let usual = whyslow_model::stats::quantile(&sorted, 0.97).unwrap_or(1.0);
+    round_up(if highest > usual * 4.0 { usual * 1.5 } else { highest })
 }
 
 /// The stretch before, shifted onto this one.

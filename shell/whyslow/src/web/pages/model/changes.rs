@@ -1,7 +1,7 @@
 //! What changed: marks that people made, and stretches of failure and silence.
 
 use super::Track;
-use super::bins::streaks;
+use super::bins::{Streak, streaks};
 use crate::web::pages::figures::{counted, lasted};
 use crate::web::pages::when::Span;
 
@@ -31,6 +31,8 @@ pub struct Change {
 
 /// Failed runs that make a stretch worth a line.
 const BAD_MIN: usize = 2;
+/// Stretches of one track that are told one by one.
+const STRETCHES_EACH_MAX: usize = 2;
 /// Good runs that end it.
 const CALM_RUNS: usize = 8;
 /// Lines of the list.
@@ -56,18 +58,37 @@ pub fn changes(tracks: &[Track], marks: &[Mark], span: &Span) -> Vec<Change> {
     all
 }
 
-fn failures<'a>(track: &'a Track, span: &'a Span) -> impl Iterator<Item = Change> + 'a {
+/// The stretches of failure of one track: each its own line, or all of them one line where they
+/// are many.
+fn failures(track: &Track, span: &Span) -> Vec<Change> {
     let found = streaks(&track.points, |p| !p.ok, CALM_RUNS);
-    found.into_iter().filter(|s| s.bad >= BAD_MIN).map(|s| {
+    let long: Vec<&Streak> = found.iter().filter(|s| s.bad >= BAD_MIN).collect();
+    let (Some(first), Some(last)) = (found.first(), found.last()) else { return Vec::new() };
+    let until = if last.open {
+        "still going on".to_owned()
+    } else {
+        format!("the last at {}", span.clock_s(last.to_ms))
+    };
+    let change = |at_ms: i64, text: String, open: bool| Change {
+        at_ms,
+        service: track.service.clone(),
+        text: format!("{} by {}: {text}", track.check, track.path),
+        open,
+    };
+    if long.len() > STRETCHES_EACH_MAX {
+        let bad: usize = found.iter().map(|s| s.bad).sum();
+        let text = format!("{} failed in {} stretches, {until}", counted(bad, "run"), found.len());
+        return vec![change(first.from_ms, text, last.open)];
+    }
+    let line = |s: &&Streak| {
         let failed = counted(s.bad, "run");
-        let text = if s.open {
-            format!("{} by {}: {failed} failed so far", track.check, track.path)
-        } else {
-            let until = span.clock_s(s.to_ms);
-            format!("{} by {}: {failed} failed, the last at {until}", track.check, track.path)
+        let text = match s.open {
+            true => format!("{failed} failed so far"),
+            false => format!("{failed} failed, the last at {}", span.clock_s(s.to_ms)),
         };
-        Change { at_ms: s.from_ms, service: track.service.clone(), text, open: s.open }
-    })
+        change(s.from_ms, text, s.open)
+    };
+    long.iter().map(line).collect()
 }
 
 fn silences<'a>(track: &'a Track, span: &'a Span) -> impl Iterator<Item = Change> + 'a {

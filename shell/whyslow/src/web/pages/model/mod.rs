@@ -93,7 +93,7 @@ impl Track {
 }
 
 /// What a set of runs shows. Percentiles are over runs that worked.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Figures {
     /// All runs.
     pub runs: usize,
@@ -105,6 +105,8 @@ pub struct Figures {
     pub p90_ms: Option<f64>,
     /// 99 of 100 runs are faster; likewise.
     pub p99_ms: Option<f64>,
+    /// In each phase by itself 90 of 100 runs are faster; NaN where too few have it.
+    pub phases_p90_ms: [f64; 6],
 }
 
 impl Figures {
@@ -120,8 +122,16 @@ impl Figures {
             median: worked.get(worked.len() / 2).map(|p| **p),
             p90_ms: judged(0.9),
             p99_ms: judged(0.99),
+            phases_p90_ms: std::array::from_fn(|i| phase_p90(&worked, i)),
         }
     }
+}
+
+fn phase_p90(worked: &[&Point], phase: usize) -> f64 {
+    let seen = worked.iter().map(|p| p.phases_ms[phase]).filter(|ms| ms.is_finite());
+    let mut sorted: Vec<f64> = seen.collect();
+    sorted.sort_by(f64::total_cmp);
+    quantile(&sorted, 0.9).filter(|_| sorted.len() >= RUNS_TO_JUDGE).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use whyslow_model::Phase;
 
 use super::bins::streaks;
 use super::{Figures, Point, RUNS_TO_JUDGE, Track};
-use crate::web::pages::figures::{count, lasted, limit, part, time};
+use crate::web::pages::figures::{count, counted, lasted, limit, part, time};
 use crate::web::pages::when::Span;
 
 /// A state, worst first: the order in which things are listed.
@@ -143,7 +143,7 @@ fn above_warn(track: &Track, recent: &[Point]) -> Option<Found> {
     Some((
         State::Degraded,
         since,
-        format!("takes {}, over {warn}, most of it in {phase}", time(slowest.total_ms)),
+        format!("takes up to {}, warn is {warn}; most of it in {phase}", time(slowest.total_ms)),
     ))
 }
 
@@ -155,16 +155,15 @@ fn slower(track: &Track, now: &Figures, usual: &Figures) -> Option<Found> {
     let since = open_since(track, |p| p.total_ms > was * SLOWER_TIMES);
     let grown = grown_phase(now, usual);
     let grown = grown.map(|(phase, now, was)| {
-        format!("; {} takes {}, usually {}", phase.as_str(), time(now), time(was))
+        format!("; most in {}, {} instead of {}", phase.as_str(), time(now), time(was))
     });
     let says = format!("is slower than usual, p90 {} instead of {}", time(p90), time(was));
     Some((State::Degraded, since, says + &grown.unwrap_or_default()))
 }
 
-/// The phase that grew most between the median runs: which, now, and usually.
+/// The phase whose tail grew most: which, now, and usually.
 fn grown_phase(now: &Figures, usual: &Figures) -> Option<(Phase, f64, f64)> {
-    let (now, usual) = (now.median?, usual.median?);
-    let pairs = now.phases_ms.into_iter().zip(usual.phases_ms);
+    let pairs = now.phases_p90_ms.into_iter().zip(usual.phases_p90_ms);
     let all = Phase::ALL.into_iter().zip(pairs).filter(|(_, (n, u))| (n - u) > 1.0);
     all.max_by(|a, b| (a.1.0 - a.1.1).total_cmp(&(b.1.0 - b.1.1))).map(|(p, (n, u))| (p, n, u))
 }
@@ -240,10 +239,11 @@ fn all_fine(tracks: &[(&Track, &Standing)], span: &Span) -> String {
         }
         None => format!("No failed run of {} in {over}.", count(runs)),
         Some((last, track)) => format!(
-            "Fine now. {} runs failed in {over}, the last by {} at {}.",
-            part(failed, runs),
-            track.path,
+            "{} of {} failed in {over}, none since {} ({}).",
+            count(failed),
+            counted(runs, "run"),
             span.clock_s(last.at_ms),
+            track.path,
         ),
     }
 }
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(s.state, State::Degraded);
         assert_eq!(
             says,
-            "is slower than usual, p90 400 ms instead of 100 ms; wait takes 368 ms, usually 67.9 ms"
+            "is slower than usual, p90 400 ms instead of 100 ms; most in wait, 368 ms instead of 67.9 ms"
         );
     }
 
@@ -347,7 +347,7 @@ mod tests {
         let (s, says) = judged(&[2500.0, 2600.0]);
         assert_eq!(
             (s.state, says.as_str()),
-            (State::Degraded, "takes 2.60 s, over 2 s, most of it in wait")
+            (State::Degraded, "takes up to 2.60 s, warn is 2 s; most of it in wait")
         );
     }
 
