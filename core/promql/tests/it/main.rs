@@ -9,6 +9,7 @@
 mod laws;
 mod memory;
 mod peer;
+mod reference;
 mod script;
 
 #[test]
