@@ -106,7 +106,10 @@ fn run(world: &World) -> Result<()> {
         ensure!(spared >= 2 && stray == 0, "{}: {stray} of {spared} strays", expected.mark);
     }
     let page = up.get("/")?;
-    ensure!(page.status == 200 && page.body.contains("demo"), "the page does not say demo");
+    ensure!(
+        page.status == 200 && page.body.contains("Demo: a sample shop"),
+        "the page does not say demo"
+    );
     up.peer.signal("INT")?;
     ensure!(up.peer.ended(Duration::from_secs(20))? == Some(0), "{}", up.peer.output());
     let left: Vec<_> = std::fs::read_dir(world.dir())?.flatten().map(|e| e.file_name()).collect();

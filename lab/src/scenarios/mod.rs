@@ -14,6 +14,7 @@ mod prometheus;
 mod promql;
 mod restart;
 mod stall;
+mod starved;
 
 use crate::scenario::Scenario;
 
@@ -30,6 +31,7 @@ pub const ALL: &[Scenario] = &[
     promql::SCENARIO,
     restart::SCENARIO,
     stall::SCENARIO,
+    starved::SCENARIO,
     kills::SCENARIO,
     disk::SCENARIO,
     demo::SCENARIO,

@@ -91,7 +91,8 @@ fn batch(writer: usize, number: u64, base: i64) -> Batch {
     let sample = |series| Sample { labels: labels(writer, series), at_ms, value: value(number) };
     let at = Wall::from_millis(at_ms);
     let id = format!("lab/kill9:{writer}:direct/{}", at.as_nanos());
-    let run = StoredRun { id: id.clone(), at, keep_long: number % 2 == 0, json: id.clone() };
+    let run =
+        StoredRun { id: id.clone(), at, keep_long: number.is_multiple_of(2), json: id.clone() };
     Batch {
         samples: (0..SERIES).map(sample).collect(),
         observations: vec![observation(id, at, writer)],

@@ -25,6 +25,9 @@ use crate::web::api::marks;
 
 /// The service's name in the demo's configuration.
 const SERVICE: &str = "shop";
+/// What every page says.
+const LABEL: &str = "Demo: a sample shop on this machine, with simulated client networks and \
+                     faults made on purpose. Nothing here is real.";
 /// Changes that may wait to be told; the script has two a half minute.
 const CHANGES_WAITING_MAX: usize = 16;
 
@@ -53,6 +56,8 @@ impl Demo {
         let origin = Origin { file: Some(file), ..Origin::default() };
         let current = Arc::new(Current::open(origin).context("reading the demo's configuration")?);
         let running = Running::start(current, Sockets::open(Opener::Here)).await?;
+        // Nothing else sets it.
+        let _ = running.state().label.set(LABEL);
         let clients = clients(dir.path(), &running)?;
         let (tell, changes) = mpsc::channel(CHANGES_WAITING_MAX);
         let player = tokio::spawn(play(shop_conditions, pace, tell)).abort_handle();

@@ -1,6 +1,6 @@
 //! What every request may use.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use http::StatusCode;
 use tokio::sync::{Semaphore, watch};
@@ -41,6 +41,8 @@ pub struct AppState {
     pub live_places: Arc<Semaphore>,
     /// The configuration in force.
     pub current: Arc<Current>,
+    /// What every page says about all it shows, where something must be said: a demo's label.
+    pub label: OnceLock<&'static str>,
     asn: RwLock<Arc<Tables>>,
     access: RwLock<Arc<Access>>,
 }
@@ -78,6 +80,7 @@ impl AppState {
             stopping,
             live_places: Arc::new(Semaphore::new(LIVE_STREAMS_MAX)),
             current,
+            label: OnceLock::new(),
             asn: RwLock::default(),
             access: RwLock::new(Arc::new(access)),
         }

@@ -52,6 +52,7 @@ impl FromRef<Arc<AppState>> for Material {
                 refused.summary
             )
         });
+        let banner = banner.or_else(|| state.label.get().map(|label| (*label).to_owned()));
         Self {
             db: state.db.clone(),
             config: Arc::clone(&snapshot.config),
