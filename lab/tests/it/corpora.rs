@@ -22,6 +22,7 @@ const ENTRIES: &[Entry] = &[
     ("promql", whyslow_promql::fuzz_promql),
     ("remote_write", whyslow_store::remote_write::fuzz_remote_write),
     ("resolv_conf", whyslow_dial::fuzz_resolv_conf),
+    ("rollup", whyslow_store::rollup::fuzz_rollup),
     ("target", whyslow_probe::target::fuzz_target),
 ];
 

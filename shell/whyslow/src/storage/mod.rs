@@ -30,7 +30,8 @@ use whyslow_model::matcher::Matcher;
 use whyslow_model::read::{ReadError, SeriesReader};
 use whyslow_model::seeded::Seed;
 use whyslow_model::{Observation, Sample};
-use whyslow_store::{Columns, Head, Tally};
+pub use whyslow_store::Columns;
+use whyslow_store::{Head, Tally};
 
 pub use counters::StoreCounters;
 pub use error::StorageError;

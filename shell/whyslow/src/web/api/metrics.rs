@@ -113,6 +113,14 @@ fn about_store(out: &mut Exposition, store: &StoreCounters) {
         help,
         float(store.failed_appends),
     );
+    let help = "Times that chunks or roll-ups could not be written, or files not removed.";
+    let failed = float(store.failed_housekeeping);
+    out.single("whyslow_self_store_failed_housekeeping_total", counter, help, failed);
+    let help = "Files removed because all they held was too old.";
+    let removed = float(store.files_removed);
+    out.single("whyslow_self_store_files_removed_total", counter, help, removed);
+    let help = "Bytes of the data directory, as of a minute ago.";
+    out.single("whyslow_self_store_disk_bytes", gauge, help, float(store.bytes_on_disk));
     let help = "1 while the disk is full and nothing new is stored.";
     out.single("whyslow_self_store_full", gauge, help, f64::from(u8::from(store.full)));
 }
