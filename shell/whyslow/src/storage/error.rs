@@ -120,3 +120,18 @@ fn is_failed_write(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error().map(|e| e.extended_code);
     matches!(code, Some(SQLITE_IOERR_WRITE | SQLITE_IOERR_SHMSIZE | SQLITE_IOERR_FSYNC))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_out_of_room_is_a_full_disk() {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count=2").unwrap();
+        let refused = db.execute("INSERT INTO t VALUES (zeroblob(100000))", []).unwrap_err();
+        let error = StorageError::of_sqlite("write to", Path::new("/data/head.db"), &refused);
+        assert!(matches!(error, StorageError::Full { .. }), "{error}");
+        assert_eq!(error.to_string(), "no room to write to /data/head.db");
+    }
+}

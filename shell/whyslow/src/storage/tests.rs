@@ -265,3 +265,25 @@ async fn files_that_are_not_ours_are_named_and_left_alone() {
         assert_eq!(fs::read(&file).unwrap(), bytes, "nothing is overwritten: {text}");
     }
 }
+
+#[tokio::test]
+async fn what_could_not_be_written_is_not_shown_and_may_be_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
+    let t = now_ms();
+    let batch = |at| Batch { samples: vec![sample("x", at, 1.0)], ..Batch::default() };
+    db.append(batch(t)).await.unwrap();
+    let saboteur = rusqlite::Connection::open(dir.path().join("head.db")).unwrap();
+    saboteur.execute_batch("ALTER TABLE batches RENAME TO away").unwrap();
+    let refused = db.append(batch(t + 1)).await.unwrap_err();
+    assert!(refused.to_string().contains("head.db"), "{refused}");
+    assert_eq!(all(&db, "x"), [(t, 1.0)], "reads go on, without what was refused");
+    assert_eq!(db.counters().failed_appends, 1);
+    saboteur.execute_batch("ALTER TABLE away RENAME TO batches").unwrap();
+    let taken = db.append(batch(t + 1)).await.unwrap().samples;
+    assert_eq!((taken.appended, taken.duplicates), (1, 0));
+    drop(saboteur);
+    db.close().await;
+    let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
+    assert_eq!(all(&db, "x"), [(t, 1.0), (t + 1, 1.0)]);
+}

@@ -40,6 +40,10 @@ pub(super) enum Message {
 
 /// Samples of one commit, beyond which no further append joins it.
 const COMMIT_SAMPLES_MAX: usize = 200_000;
+/// Least time between two commits of little, so that hundreds of checks a second share them.
+const GATHER: Duration = Duration::from_millis(20);
+/// Samples that are worth a commit at once.
+const SMALL_SAMPLES: usize = 400;
 /// How often the writer looks after its files when nothing comes.
 const IDLE_TICK: Duration = Duration::from_mins(1);
 /// How far ahead of our clock a sample may be.
@@ -84,10 +88,25 @@ struct Drained {
     deserted: bool,
 }
 
+impl Drained {
+    /// Whether it is worth waiting for more.
+    fn is_small(&self) -> bool {
+        let samples: usize = self.group.iter().map(|r| r.columns.len()).sum();
+        !self.group.is_empty() && samples < SMALL_SAMPLES && self.closing.is_none()
+    }
+
+    fn join(&mut self, more: Self) {
+        self.group.extend(more.group);
+        self.closing = self.closing.take().or(more.closing);
+        self.deserted |= more.deserted;
+    }
+}
+
 impl Writer {
     /// Serves until it is told to close, or nobody is left to tell it.
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
         let mut pass = None;
+        let mut last_commit = Instant::now();
         let mut next_care = Instant::now();
         let mut next_pass = Instant::now();
         loop {
@@ -96,9 +115,14 @@ impl Writer {
             } else {
                 next_care.saturating_duration_since(Instant::now())
             };
-            let drained = drain(messages, patience);
+            let mut drained = drain(messages, patience);
+            if drained.is_small() && last_commit.elapsed() < GATHER {
+                std::thread::sleep(GATHER.saturating_sub(last_commit.elapsed()));
+                drained.join(drain(messages, Duration::ZERO));
+            }
             if !drained.group.is_empty() {
                 self.serve(drained.group);
+                last_commit = Instant::now();
             }
             if drained.deserted || drained.closing.is_some() {
                 self.close();
