@@ -2,6 +2,7 @@
 
 mod api;
 mod certificates;
+mod examples;
 mod nameserver;
 mod opener;
 mod peers;
