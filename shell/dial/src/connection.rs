@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use whyslow_model::Mono;
 use whyslow_model::conversation::{
     HttpAsk, HttpDone, HttpFault, TcpState, TlsAsk, TlsDone, TlsFault,
@@ -60,9 +61,11 @@ impl Connection {
             && let State::Fresh(stream) = std::mem::replace(&mut self.state, State::Gone)
         {
             let conduit = Conduit::new(stream, Arc::clone(&self.stamps), ask.http2);
-            match Session::begin(conduit, ask.http2).await {
-                Ok(session) => self.state = State::Http(session),
-                Err(fault) => return self.failed(began, fault),
+            let limit = ask.limits.send.min(ask.limits.total);
+            match timeout(limit, Session::begin(conduit, ask.http2)).await {
+                Ok(Ok(session)) => self.state = State::Http(session),
+                Ok(Err(fault)) => return self.failed(began, fault),
+                Err(_) => return self.failed(began, HttpFault::TimedOut),
             }
         }
         let State::Http(session) = &mut self.state else {

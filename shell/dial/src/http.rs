@@ -1,8 +1,9 @@
-//! One HTTP request and its answer, driven in place: no task is started for HTTP/1.1.
+//! One HTTP request and its answer, driven in place: no task is started that could outlive it.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep_until};
 use whyslow_model::Mono;
 use whyslow_model::conversation::{HttpAsk, HttpDone, HttpFault};
@@ -33,6 +34,53 @@ pub(crate) struct Session {
     speaker: Speaker,
     /// What moves the bytes; `None` once the connection is over.
     driver: Option<Driving>,
+    chores: Chores,
+}
+
+type Chore = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What HTTP/2 wants done beside. It is done when the conversation is driven, and dropped with
+/// it, so that a peer that goes silent holds no task and no socket of ours.
+#[derive(Clone, Default)]
+struct Chores(Arc<Mutex<Vec<Chore>>>);
+
+impl<F> hyper::rt::Executor<F> for Chores
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, chore: F) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(chore));
+    }
+}
+
+impl Chores {
+    fn take(&self) -> Vec<Chore> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes on with each, and with those that begin meanwhile.
+    fn drive(&self, cx: &mut Context<'_>) {
+        let mut waiting = Vec::new();
+        loop {
+            let new = self.take();
+            if new.is_empty() {
+                break;
+            }
+            for mut chore in new {
+                if chore.as_mut().poll(cx).is_pending() {
+                    waiting.push(chore);
+                }
+            }
+        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).append(&mut waiting);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A chore may hold the list it stands in.
+        drop(self.chores.take());
+    }
 }
 
 enum Speaker {
@@ -54,16 +102,17 @@ impl Session {
     pub(crate) async fn begin(conduit: Conduit, http2: bool) -> Result<Self, HttpFault> {
         let io = TokioIo::new(conduit);
         let refused = |e: hyper::Error| fault(&e);
+        let chores = Chores::default();
         if http2 {
-            let mut builder = http2::Builder::new(TokioExecutor::new());
+            let mut builder = http2::Builder::new(chores.clone());
             builder.max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
             let (sender, driver) = builder.handshake(io).await.map_err(refused)?;
-            Ok(Self { speaker: Speaker::Http2(sender), driver: Some(Box::pin(driver)) })
+            Ok(Self { speaker: Speaker::Http2(sender), driver: Some(Box::pin(driver)), chores })
         } else {
             let mut builder = http1::Builder::new();
             builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
             let (sender, driver) = builder.handshake(io).await.map_err(refused)?;
-            Ok(Self { speaker: Speaker::Http1(sender), driver: Some(Box::pin(driver)) })
+            Ok(Self { speaker: Speaker::Http1(sender), driver: Some(Box::pin(driver)), chores })
         }
     }
 
@@ -81,6 +130,7 @@ impl Session {
         {
             self.driver = None;
         }
+        self.chores.drive(cx);
     }
 
     fn reusable(&self) -> bool {

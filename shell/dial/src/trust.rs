@@ -15,6 +15,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
+use sha2::{Digest as _, Sha256};
 use whyslow_model::conversation::{ChainFault, Trust};
 
 /// Settings kept at once; an operator's configuration has a handful.
@@ -39,16 +40,15 @@ pub(crate) struct Prepared {
     provider: Arc<CryptoProvider>,
     /// The files it was made from and when each was changed last.
     files: Vec<(String, Option<SystemTime>)>,
-    /// The chain verified last, so that the same one need not be verified each time.
-    verified: Mutex<Option<Verified>>,
+    /// Chains found good, by SHA-256, and when: the same chain, shown again a moment later,
+    /// need not be verified again, which would cost a third of a handshake.
+    verified: Mutex<BTreeMap<Digest, UnixTime>>,
 }
 
-/// A chain found good, for a name, until its first certificate ends.
-#[derive(Debug)]
-struct Verified {
-    chain: Vec<Vec<u8>>,
-    at: UnixTime,
-}
+type Digest = [u8; 32];
+
+/// Chains found good that are remembered.
+const VERIFIED_MAX: usize = 4096;
 
 /// How long a chain found good is taken for good without being verified again.
 const VERIFIED_S_MAX: u64 = 600;
@@ -109,7 +109,7 @@ impl Prepared {
         config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
         let named = trust.ca_file.iter().chain(trust.client.iter().flat_map(|(c, k)| [c, k]));
         let files = named.map(|file| (file.clone(), changed(file))).collect();
-        let verified = Mutex::new(None);
+        let verified = Mutex::default();
         Ok(Self { config: Arc::new(config), roots, pinned, provider, files, verified })
     }
 
@@ -127,7 +127,8 @@ impl Prepared {
         if self.pinned.iter().any(|own| own.as_ref() == leaf.as_ref()) {
             return None;
         }
-        if self.recently_verified(chain, now) {
+        let digest = digest(chain);
+        if self.recently_verified(&digest, now) {
             return None;
         }
         let algorithms = self.provider.signature_verification_algorithms.all;
@@ -136,24 +137,32 @@ impl Prepared {
         });
         match verdict {
             Ok(()) => {
-                let chain = chain.iter().map(|c| c.to_vec()).collect();
                 let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-                *verified = Some(Verified { chain, at: now });
+                if verified.len() >= VERIFIED_MAX {
+                    verified.clear();
+                }
+                verified.insert(digest, now);
                 None
             }
             Err(error) => Some(chain_fault(&error)),
         }
     }
 
-    fn recently_verified(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+    fn recently_verified(&self, digest: &Digest, now: UnixTime) -> bool {
         let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        verified.as_ref().is_some_and(|v| {
-            let age = now.as_secs().checked_sub(v.at.as_secs());
-            age.is_some_and(|s| s <= VERIFIED_S_MAX)
-                && v.chain.len() == chain.len()
-                && v.chain.iter().zip(chain).all(|(a, b)| a.as_slice() == b.as_ref())
-        })
+        let age = verified.get(digest).and_then(|at| now.as_secs().checked_sub(at.as_secs()));
+        age.is_some_and(|seconds| seconds <= VERIFIED_S_MAX)
     }
+}
+
+fn digest(chain: &[CertificateDer<'_>]) -> Digest {
+    let mut hash = Sha256::new();
+    for certificate in chain {
+        // Lengths between, so that no two chains run together to the same bytes.
+        hash.update(certificate.len().to_be_bytes());
+        hash.update(certificate);
+    }
+    hash.finalize().into()
 }
 
 /// Whether the leaf bears `name`.
