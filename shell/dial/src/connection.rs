@@ -2,7 +2,9 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use whyslow_model::Mono;
@@ -14,6 +16,9 @@ use whyslow_sys::clock::mono;
 use crate::conduit::{Conduit, Stamps, Stream};
 use crate::http::{self, Session};
 use crate::{Dial, faults, tls};
+
+/// How long a peer is waited for when all is said.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// One TCP connection; closed when dropped.
 #[derive(Debug)]
@@ -74,6 +79,21 @@ impl Connection {
         let mut done = http::exchange(session, &self.stamps, ask, began).await;
         done.tcp = self.tcp();
         done
+    }
+
+    /// Takes leave of a peer that was only greeted, and reads what it still sends (session
+    /// tickets, its own farewell): closing over unread bytes would reset the connection, which
+    /// servers log and count. Whatever else was said is read already, so dropping will do.
+    pub async fn close(self) {
+        let State::Fresh(Stream::Tls(mut stream)) = self.state else { return };
+        let farewell = async {
+            stream.shutdown().await?;
+            let mut room = [0; 2048];
+            while stream.read(&mut room).await? > 0 {}
+            Ok::<_, std::io::Error>(())
+        };
+        // A peer that does not answer is left all the same.
+        let _ = timeout(FAREWELL, farewell).await;
     }
 
     fn tcp(&self) -> Option<TcpState> {

@@ -47,6 +47,9 @@ where
         };
         run.handle(told);
     }
+    if let Some(line) = line {
+        line.close().await;
+    }
     run.finish()
 }
 

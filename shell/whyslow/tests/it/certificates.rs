@@ -239,3 +239,26 @@ async fn what_is_no_tls_is_said_to_be_none() {
     .await;
     assert_eq!(code(&run(check(&format!("tls:{address}"))).await), "tls_malformed");
 }
+
+#[tokio::test]
+async fn a_server_that_was_only_greeted_is_left_with_a_farewell() {
+    use tokio::io::AsyncReadExt as _;
+    let authority = Authority::new("ours");
+    let pair = authority.sign("shop.example", -1, 90);
+    let acceptor = TlsAcceptor::from(Arc::new(config(pair, None)));
+    let (sender, mut farewells) = tokio::sync::mpsc::channel(1);
+    let address = serve(move |stream| {
+        let (acceptor, sender) = (acceptor.clone(), sender.clone());
+        async move {
+            let mut stream = acceptor.accept(stream).await.expect("a handshake");
+            let read = stream.read(&mut [0; 16]).await;
+            let _ = sender.send(read.map_err(|e| e.kind())).await;
+        }
+    })
+    .await;
+    let mut spec = check("tls:shop.example:443");
+    spec.connect_to = Some(address.to_string().parse().expect("an address"));
+    spec.ca_file = Some(authority.path());
+    assert_eq!(code(&run(spec).await), "ok");
+    assert_eq!(farewells.recv().await, Some(Ok(0)));
+}
