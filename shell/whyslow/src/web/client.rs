@@ -103,7 +103,7 @@ impl Client {
     ) -> Result<Value, ClientError> {
         let form =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        self.send(path, "application/x-www-form-urlencoded", form).await
+        self.send(Method::POST, path, "application/x-www-form-urlencoded", form).await
     }
 
     /// Posts a JSON document to `path` and gives the answer's JSON.
@@ -111,11 +111,25 @@ impl Client {
     /// # Errors
     /// [`ClientError`] where there is none.
     pub async fn post_json(&self, path: &str, document: &Value) -> Result<Value, ClientError> {
-        self.send(path, "application/json", document.to_string()).await
+        self.send(Method::POST, path, "application/json", document.to_string()).await
     }
 
-    async fn send(&self, path: &str, kind: &str, body: String) -> Result<Value, ClientError> {
-        let exchange = self.exchange(path, kind, body);
+    /// Asks for `path` and gives the answer's JSON.
+    ///
+    /// # Errors
+    /// [`ClientError`] where there is none.
+    pub async fn get(&self, path: &str) -> Result<Value, ClientError> {
+        self.send(Method::GET, path, "application/json", String::new()).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: String,
+    ) -> Result<Value, ClientError> {
+        let exchange = self.exchange(method, path, kind, body);
         // The server gives up on a query a little earlier and says so.
         let limit = QUERY_TIME_MAX + Duration::from_secs(15);
         let late = |_| self.unreachable(format!("no answer in {} s", limit.as_secs()));
@@ -132,6 +146,7 @@ impl Client {
 
     async fn exchange(
         &self,
+        method: Method,
         path: &str,
         kind: &str,
         body: String,
@@ -146,7 +161,7 @@ impl Client {
         let driver = tokio::spawn(connection);
         let base = self.server.path().trim_end_matches('/');
         let mut request = Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri(format!("{base}{path}"))
             .header(header::HOST, format!("{host}:{port}"))
             .header(header::CONTENT_TYPE, kind);

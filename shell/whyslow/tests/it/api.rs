@@ -233,3 +233,15 @@ async fn queries_that_make_no_sense_are_refused_in_prometheus_words() {
     assert!(status == 200 && said.contains(r#""value":[5,"3"]"#), "{said}");
     up.running.stop().await;
 }
+
+#[tokio::test]
+async fn the_configuration_in_force_is_told_without_secrets_and_without_what_pages_added() {
+    let up = Up::start(&["http://127.0.0.1:9/?key=hunter2"]).await;
+    let body = br#"{"target": "tcp:127.0.0.1:9"}"#;
+    up.ask("POST", "/api/v1/checks", &["Content-Type: application/json"], body).await;
+    let (status, answer) = up.get("/api/v1/config").await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains(r#""generation""#) && answer.contains("127.0.0.1-9"), "{answer}");
+    assert!(!answer.contains("hunter2") && !answer.contains("agent-token"), "{answer}");
+    up.running.stop().await;
+}

@@ -2,6 +2,7 @@
 
 mod api;
 mod certificates;
+mod cli;
 mod examples;
 mod nameserver;
 mod opener;

@@ -3,6 +3,7 @@
 pub mod checks;
 pub mod exposition;
 pub mod families;
+pub mod in_force;
 pub mod live;
 pub mod marks;
 pub mod metrics;
@@ -45,6 +46,7 @@ pub fn router() -> Router<Arc<AppState>> {
         .route("/api/v1/checks/{id}/delete", post(checks::remove))
         .route("/api/v1/checks/{id}/runs", get(checks::runs))
         .route("/api/v1/runs/{*id}", get(checks::run))
+        .route("/api/v1/config", get(in_force::in_force))
         .route("/api/v1/config/reload", post(checks::reload))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/live", get(live::follow))
