@@ -21,6 +21,7 @@ pub fn steps(report: &mut Report) -> Result<()> {
         let (name, proves) = line.split_once('\t').unwrap_or((line, ""));
         report.step(&format!("lab {name}: {proves}"), || scenario(name));
     }
+    report.step("the pages in a real browser", crate::browser::run);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask test`, `tidy`, `bench`, `proof`.
 
 mod bench;
+mod browser;
 mod lab;
 mod packages;
 mod proof;
