@@ -1,3 +1,5 @@
+//! Chunks: what goes in comes out, and nothing that is no chunk does harm.
+
 use proptest::prelude::*;
 use whyslow_model::sample::stale_nan;
 

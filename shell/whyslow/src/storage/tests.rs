@@ -1,3 +1,5 @@
+//! The store on a real directory: opened, filled, closed, cut short.
+
 use std::collections::BTreeMap;
 
 use whyslow_model::Labels;
