@@ -114,6 +114,8 @@ pub struct Head {
     next_id: i64,
     /// Series the shell has not yet confirmed to be on disk.
     unsaved: Vec<Slot>,
+    /// No window in memory begins earlier.
+    oldest_ms: i64,
 }
 
 impl Head {
@@ -128,6 +130,7 @@ impl Head {
             free: Vec::new(),
             next_id,
             unsaved: Vec::new(),
+            oldest_ms: i64::MAX,
         }
     }
 
@@ -218,6 +221,7 @@ impl Head {
             };
             count(admission, tally);
         }
+        self.oldest_ms = self.oldest_ms.min(series.oldest_window().unwrap_or(i64::MAX));
     }
 
     /// The series that satisfy all matchers and may have a point in the range.
@@ -271,6 +275,7 @@ impl Head {
     /// Takes back a window that is on disk and may still change; false for bytes that are no
     /// chunk.
     pub fn restore_window(&mut self, slot: Slot, start_ms: i64, bytes: &[u8]) -> bool {
+        self.oldest_ms = self.oldest_ms.min(start_ms);
         self.at_mut(slot).is_some_and(|s| s.restore(start_ms, bytes.into()))
     }
 
@@ -316,9 +321,15 @@ impl Head {
         }
     }
 
-    /// The start of the oldest window that may still change or is still to be rolled up.
-    pub fn oldest_window(&self) -> Option<i64> {
-        self.series.iter().flatten().filter_map(Series::oldest_window).min()
+    /// Since when there is something in memory: no window there begins earlier.
+    pub const fn oldest_ms(&self) -> i64 {
+        self.oldest_ms
+    }
+
+    /// Looks through all series for [`Head::oldest_ms`], which only sinks by itself.
+    pub fn find_oldest(&mut self) {
+        let starts = self.series.iter().flatten().filter_map(Series::oldest_window);
+        self.oldest_ms = starts.min().unwrap_or(i64::MAX);
     }
 
     /// Removes the series whose newest sample is older, and answers their numbers.

@@ -54,9 +54,7 @@ pub fn plan(levels: &[Level], oldest_ms: &[Option<i64>], hint: &SelectHint<'_>) 
         if to_ms <= hint.from_ms {
             break;
         }
-        // What there is in memory is samples, however old.
-        let whole = level == 0 && oldest_ms.iter().all(Option::is_none);
-        let Some(oldest) = (if whole { Some(i64::MIN) } else { *oldest }) else { continue };
+        let Some(oldest) = *oldest else { continue };
         let from_ms = oldest.max(hint.from_ms);
         if from_ms < to_ms {
             segments.push(Segment { level, from_ms, to_ms });
@@ -283,9 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn with_nothing_on_disk_everything_is_in_memory() {
+    fn a_level_of_which_there_is_nothing_answers_nothing() {
         let retention = Retention::default();
-        let all = plan(retention.levels(), &[None, None, None], &hint(5, 10, 1));
+        let all = plan(retention.levels(), &[Some(0), None, None], &hint(5, 10, 1));
         assert_eq!(all, [Segment { level: 0, from_ms: 5, to_ms: 11 }]);
     }
 

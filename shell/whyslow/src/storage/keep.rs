@@ -10,12 +10,16 @@ impl Writer {
     /// Removes files all of whose days are too old, and series of which nothing is left.
     pub(super) fn remove_old(&mut self) -> Result<(), StorageError> {
         let now_ms = now().as_millis();
+        let mut head = write(&self.head);
+        head.find_oldest();
+        let oldest_window = head.oldest_ms();
+        drop(head);
         for kind in self.files.kinds() {
             let oldest = now_ms.saturating_sub(self.keep_ms(kind));
             for day in self.files.days(kind) {
                 let end = kind.span_ms(day).1;
                 // A window that is still to be rolled up is read from here after a restart.
-                if end > oldest || (kind == Kind::Samples && end > self.oldest_window()) {
+                if end > oldest || (kind == Kind::Samples && end > oldest_window) {
                     break;
                 }
                 self.open.remove(&(kind, day));
@@ -30,10 +34,6 @@ impl Writer {
         }
         self.counters.update(|c| c.bytes_on_disk = self.files.bytes());
         Ok(())
-    }
-
-    fn oldest_window(&self) -> i64 {
-        write(&self.head).oldest_window().unwrap_or(i64::MAX)
     }
 
     fn keep_ms(&self, kind: Kind) -> i64 {

@@ -76,9 +76,8 @@ impl Reader {
         let levels = self.retention.levels();
         let mut oldest: Vec<Option<i64>> =
             levels.iter().map(|l| self.files.oldest_ms(Kind::of_level(*l))).collect();
-        if oldest[0].is_none() {
-            oldest[0] = self.head().oldest_window();
-        }
+        let in_memory = self.head().oldest_ms();
+        oldest[0] = Some(oldest[0].map_or(in_memory, |on_disk| on_disk.min(in_memory)));
         level::plan(levels, &oldest, hint)
     }
 

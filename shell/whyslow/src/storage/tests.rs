@@ -289,3 +289,18 @@ async fn what_could_not_be_written_is_not_shown_and_may_be_sent_again() {
     let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
     assert_eq!(all(&db, "x"), [(t, 1.0), (t + 1, 1.0)]);
 }
+
+#[tokio::test]
+async fn a_series_that_begins_before_every_file_is_read_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = keeping(Duration::from_hours(24 * 30));
+    let db = Db::open(dir.path(), options.clone()).unwrap();
+    let end = now_ms() / MINUTE * MINUTE;
+    feed(&db, end - HOUR, end).await;
+    db.close().await;
+    let db = Db::open(dir.path(), options).unwrap();
+    let samples = vec![sample("older", end - 9 * DAY, 1.0)];
+    db.append(Batch { samples, ..Batch::default() }).await.unwrap();
+    assert_eq!(all(&db, "older"), [(end - 9 * DAY, 1.0)]);
+    assert_eq!(all(&db, "fed").len(), 180);
+}
