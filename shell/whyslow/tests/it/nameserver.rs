@@ -121,7 +121,10 @@ async fn an_answer_cut_short_is_asked_for_again_by_tcp() {
             let mut question = vec![0; length.into()];
             stream.read_exact(&mut question).await.expect("a question");
             let packet = answer(&question, NOERROR, Some([192, 0, 2, 9]));
-            stream.write_u16(packet.len() as u16).await.expect("sent");
+            stream
+                .write_u16(u16::try_from(packet.len()).expect("a short answer"))
+                .await
+                .expect("sent");
             stream.write_all(&packet).await.expect("sent");
         }
     });
