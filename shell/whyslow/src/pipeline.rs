@@ -69,6 +69,12 @@ pub enum StartError {
     Prober(io::Error),
 }
 
+/// The store's writer ended in a mistake of ours. What it held in memory is part of what a new
+/// process reads from disk, so ending is the safe way on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store ended in a mistake of whyslow's own; what was acknowledged is safe")]
+pub struct StoreEnded;
+
 impl StartError {
     /// What the operator can do about it.
     pub fn hint(&self) -> Option<String> {
@@ -124,12 +130,17 @@ impl Running {
     }
 
     /// Applies every new configuration until `end` resolves.
-    pub async fn run_until(&self, end: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// [`StoreEnded`] where the store's writer ended before; then [`Running::stop`] is all that is
+    /// left to do.
+    pub async fn run_until(&self, end: impl Future<Output = ()>) -> Result<(), StoreEnded> {
         let mut changes = self.state.current.watch();
         tokio::pin!(end);
         loop {
             tokio::select! {
-                () = &mut end => return,
+                () = &mut end => return Ok(()),
+                () = self.state.db.ended() => return Err(StoreEnded),
                 Ok(()) = changes.changed() => {
                     let snapshot = changes.borrow_and_update().clone();
                     self.adopt(&snapshot);

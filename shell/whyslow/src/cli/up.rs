@@ -56,10 +56,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
         let running =
             Running::start(Arc::clone(&current), sockets).await.map_err(|e| stopped(&e, out))?;
         greet(&running, &current, out);
-        running.run_until(signals.end(Arc::clone(&current))).await;
+        let ended = running.run_until(signals.end(Arc::clone(&current))).await;
         out.note("whyslow is ending; what is stored is safe. A second signal ends it at once.");
         running.stop().await;
-        Ok(Exit::Ok)
+        ended.map(|()| Exit::Ok).map_err(|e| {
+            Stop::operation(e).hint("start it again, as a unit with Restart=on-failure does")
+        })
     })
 }
 

@@ -94,7 +94,7 @@ impl Demo {
             Ok(())
         };
         tokio::select! {
-            () = running.run_until(end) => Ok(()),
+            ended = running.run_until(end) => Ok(ended?),
             told = telling => told,
         }
     }

@@ -25,7 +25,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use whyslow_model::matcher::Matcher;
 use whyslow_model::read::{ReadError, SeriesReader};
 use whyslow_model::seeded::Seed;
@@ -122,6 +122,8 @@ struct Inner {
     queue: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
     seed: Seed,
+    /// Its sender lives as long as the writer.
+    ended: watch::Receiver<()>,
 }
 
 /// Samples that may wait to be written; an observation or a run counts as [`WEIGHT_OF_DOCUMENT`].
@@ -142,12 +144,15 @@ impl Db {
         let counters = Arc::clone(&writer.counters);
         let retention = writer.options.retention.clone();
         let (queue, messages) = mpsc::channel();
-        let spawned = std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || writer.run(&messages));
+        let (alive, ended) = watch::channel(());
+        let spawned = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            // Dropped when the thread ends, however it ends.
+            let _alive = alive;
+            writer.run(&messages);
+        });
         spawned.map_err(|e| StorageError::of_io("start the writer of", dir, &e))?;
         let room = Arc::new(Semaphore::new(QUEUE_WEIGHT_MAX as usize));
-        Ok(Self(Arc::new(Inner { head, files, retention, counters, queue, room, seed })))
+        Ok(Self(Arc::new(Inner { head, files, retention, counters, queue, room, seed, ended })))
     }
 
     /// Stores a batch; resolves when it is durable, and waits while the queue is full.
@@ -237,6 +242,14 @@ impl Db {
 
     fn read(&self) -> Reader {
         Reader::new(&self.0.head, &self.0.files, &self.0.retention)
+    }
+
+    /// Resolves when nothing is written any more: after [`Db::close`], or a mistake of ours that
+    /// ended the writer. What was acknowledged is safe; a new process picks it up.
+    pub async fn ended(&self) {
+        let mut ended = self.0.ended.clone();
+        // Nothing is ever sent; an error says that the writer is gone.
+        while ended.changed().await.is_ok() {}
     }
 
     /// Writes what is still queued and lets go of the directory. Other clones then answer

@@ -245,3 +245,11 @@ async fn the_configuration_in_force_is_told_without_secrets_and_without_what_pag
     assert!(!answer.contains("hunter2") && !answer.contains("agent-token"), "{answer}");
     up.running.stop().await;
 }
+
+#[tokio::test]
+async fn without_its_writer_everything_ends_instead_of_measuring_for_nothing() {
+    let up = Up::start(&[]).await;
+    up.running.state().db.clone().close().await;
+    assert!(up.running.run_until(std::future::pending()).await.is_err());
+    up.running.stop().await;
+}
