@@ -137,7 +137,10 @@ fn configured(args: &Args) -> (Config, Vec<Finding>) {
         Ok(config) => {
             let checks = config.planned_checks().len();
             let told = args.config.is_some().then(|| {
-                Finding::works("configuration", format!("right, {checks} checks with their paths"))
+                Finding::works(
+                    "configuration",
+                    format!("right; checks, counted once per path: {checks}"),
+                )
             });
             return (config, told.into_iter().collect());
         }
