@@ -4,6 +4,7 @@ mod bench;
 mod browser;
 mod lab;
 mod packages;
+mod pages;
 mod proof;
 mod steps;
 mod test;

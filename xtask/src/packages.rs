@@ -24,6 +24,8 @@ const PACKAGES: &[Package] = &[
     Package { name: "iputils-ping", proof: "/usr/bin/ping" },
     Package { name: "nftables", proof: "/usr/sbin/nft" },
     Package { name: "nginx-light", proof: "/usr/sbin/nginx" },
+    Package { name: "nodejs", proof: "/usr/bin/node" },
+    Package { name: "npm", proof: "/usr/bin/npm" },
     Package { name: "openssl", proof: "/usr/bin/openssl" },
     Package { name: "prometheus", proof: "/usr/bin/prometheus" },
     Package { name: "unbound", proof: "/usr/sbin/unbound" },
