@@ -7,11 +7,12 @@ use axum::Form;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderValue, StatusCode, header};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::web::access::COOKIE_NAME;
+use crate::web::pages::frame::bare;
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
 
@@ -79,34 +80,21 @@ pub(super) fn own_path(next: &str) -> &str {
 }
 
 fn page(next: &str, wrong: bool) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Log in · whyslow" }
-                link rel="stylesheet" href="/ui/tokens.css";
-                link rel="stylesheet" href="/ui/pages.css";
+    let content = html! {
+        div.verdict {
+            h1 { "This whyslow asks for its token" }
+            @if wrong { p.lead.bad role="alert" { "That is not the token." } }
+            form.add method="post" action="/login" {
+                input type="hidden" name="next" value=(next);
+                label for="token" { "Token" }
+                input type="password" id="token" name="token" required
+                    autocomplete="current-password";
+                button.btn.pri type="submit" { "Log in" }
             }
-            body {
-                main id="main" {
-                    h1 { "This whyslow asks for its token" }
-                    @if wrong { p role="alert" { "That is not the token." } }
-                    form method="post" action="/login" {
-                        input type="hidden" name="next" value=(next);
-                        p {
-                            label for="token" { "Token" } " "
-                            input type="password" id="token" name="token" required
-                                autocomplete="current-password";
-                        }
-                        p { button type="submit" { "Log in" } }
-                    }
-                    p { "It is the `token` of the configuration whyslow runs with." }
-                }
-            }
+            p.note { "It is the " code { "token" } " of the configuration whyslow runs with." }
         }
-    }
+    };
+    bare("Log in", &content)
 }
 
 #[cfg(test)]

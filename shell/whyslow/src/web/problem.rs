@@ -3,8 +3,10 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use maud::{DOCTYPE, html};
+use maud::html;
 use serde_json::json;
+
+use crate::web::pages::frame::bare;
 
 /// Why a request is not answered. The text goes to the client, so it names no internals.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,26 +77,15 @@ impl Problem {
     /// The same problem as a page for a person.
     pub fn page(&self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("This did not work");
-        let markup = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { (title) " · whyslow" }
-                    link rel="stylesheet" href="/ui/tokens.css";
-                    link rel="stylesheet" href="/ui/pages.css";
-                }
-                body {
-                    main id="main" class="problem" {
-                        h1 { (title) }
-                        p { (self.error) }
-                        @if let Some(hint) = &self.hint { p { "hint: " (hint) } }
-                        p { a href="/" { "Overview" } }
-                    }
-                }
+        let content = html! {
+            div.verdict {
+                h1 { (title) }
+                p.lead { (self.error) }
+                @if let Some(hint) = &self.hint { p.note { "hint: " (hint) } }
+                p.more { a.btn href="/" { "Overview" } }
             }
         };
+        let markup = bare(title, &content);
         self.with_headers((self.status, markup).into_response())
     }
 

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::chart::spark;
 use super::figures::{lasted, limit, part, shortened, time, visible};
-use super::frame::{Frame, check_path, page, state};
+use super::frame::{Frame, check_link, page, state};
 use super::model::bins::{bins, width_ms};
 use super::model::standing::{Standing, State, of_track};
 use super::model::{Figures, Track};
@@ -72,7 +72,7 @@ fn line(track: &Track, standing: &Standing, span: &Span) -> Markup {
         tr data-state=(standing.state.word()) data-name=(track.id()) {
             td { (state(standing.state)) }
             th scope="row" {
-                a href=(span.link(&check_path(&track.id()))) { (visible(&track.id())) }
+                a href=(span.link(&check_link(track))) { (visible(&track.id())) }
                 small { (visible(&standing.says)) }
             }
             td.tg { @match &track.plan {

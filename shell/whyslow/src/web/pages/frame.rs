@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::address;
 use super::figures::visible;
+use super::model::Track;
 use super::model::standing::State;
 use super::when::{NAMED, Span, escaped, rfc3339};
 
@@ -58,7 +59,7 @@ pub fn page(frame: &Frame<'_>, beside: Option<Markup>, content: &Markup) -> Mark
     html! {
         (DOCTYPE)
         html lang="en" {
-            (head(frame))
+            (head(frame.title, &[&["app.js"], frame.scripts].concat()))
             body data-live[frame.live] data-path=(path) data-query=(span.query())
                 data-from=(span.from_ms) data-to=(span.to_ms) {
                 a.skip href="#main" { "Skip to the page" }
@@ -79,22 +80,47 @@ pub fn page(frame: &Frame<'_>, beside: Option<Markup>, content: &Markup) -> Mark
     }
 }
 
-fn head(frame: &Frame<'_>) -> Markup {
+/// A page that stands alone: a problem, or the login. It reads nothing, so it always shows.
+pub fn bare(title: &str, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(title, &[]))
+            body {
+                header.top { div.wrap { a.brand href="/" { (brand()) "whyslow" } } }
+                main.wrap id="main" { (content) }
+            }
+        }
+    }
+}
+
+fn head(title: &str, scripts: &[&str]) -> Markup {
     html! {
         head {
             meta charset="utf-8";
             meta name="viewport" content="width=device-width,initial-scale=1";
-            title { (visible(frame.title)) ", whyslow" }
+            title { (visible(title)) ", whyslow" }
             link rel="icon" href=(address("icon.svg")) type="image/svg+xml";
             link rel="stylesheet" href=(address("tokens.css"));
             link rel="stylesheet" href=(address("pages.css"));
-            @if frame.scripts.contains(&"query.js") {
+            @if scripts.contains(&"query.js") {
                 link rel="stylesheet" href=(address("uplot.css"));
             }
             // Before the first paint, so that a chosen theme does not flash.
             script src=(address("theme.js")) { }
-            script type="module" src=(address("app.js")) { }
-            @for script in frame.scripts { script type="module" src=(address(script)) { } }
+            @for script in scripts { script type="module" src=(address(script)) { } }
+        }
+    }
+}
+
+fn brand() -> Markup {
+    html! {
+        svg viewBox="0 0 28 12" fill="none" stroke="currentColor" stroke-width="1.8"
+            aria-hidden="true" {
+            circle cx="3" cy="6" r="2.1" { }
+            path d="M5.2 6h5M18 6h4.8" { }
+            circle cx="25" cy="6" r="2.1" { }
+            path.fbad d="M14 2.9L17.1 6 14 9.1 10.9 6z" stroke="none" { }
         }
     }
 }
@@ -105,13 +131,7 @@ fn top(frame: &Frame<'_>) -> Markup {
         header.top {
             div.wrap {
                 a.brand href=(span.link("/")) {
-                    svg viewBox="0 0 28 12" fill="none" stroke="currentColor" stroke-width="1.8"
-                        aria-hidden="true" {
-                        circle cx="3" cy="6" r="2.1" { }
-                        path d="M5.2 6h5M18 6h4.8" { }
-                        circle cx="25" cy="6" r="2.1" { }
-                        path.fbad d="M14 2.9L17.1 6 14 9.1 10.9 6z" stroke="none" { }
-                    }
+                    (brand())
                     "whyslow"
                 }
                 nav.nav aria-label="Main" {
@@ -227,6 +247,11 @@ pub fn section(
 /// The address of a check's page.
 pub fn check_path(id: &str) -> String {
     format!("/checks/{}", escaped(id))
+}
+
+/// The address of a track's page: the check's, from the track's vantage.
+pub fn check_link(track: &Track) -> String {
+    format!("{}?vantage={}", check_path(&track.id()), escaped(&track.vantage))
 }
 
 /// The address of a service's page.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, Path, Query, State};
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use maud::Markup;
 use serde::Deserialize;
@@ -74,20 +73,21 @@ struct Params {
     compare: Option<String>,
     check: Option<String>,
     path: Option<String>,
+    vantage: Option<String>,
     run: Option<String>,
     show: Option<String>,
     after: Option<String>,
     q: Option<String>,
     query: Option<String>,
-    #[serde(rename = "as")]
-    form: Option<String>,
 }
 
 impl Params {
-    fn span(&self) -> Span {
+    fn span(&self, m: &Material) -> Span {
         let p = self.clone();
         let asked = Asked { r: p.r, from: p.from, to: p.to, tz: p.tz, compare: p.compare };
-        Span::new(&asked, whyslow_sys::clock::wall().as_millis())
+        let given = asked.r.is_some() || asked.from.is_some();
+        let span = Span::new(&asked, whyslow_sys::clock::wall().as_millis());
+        if given { span } else { span.clone().reaching(m.oldest_ms(span.now_ms)) }
     }
 }
 
@@ -133,7 +133,7 @@ async fn overview_page(
     Query(p): Query<Params>,
 ) -> Result<Markup, Problem> {
     made(move || {
-        let span = p.span();
+        let span = p.span(&m);
         let tracks = m.tracks(Wanted::default(), &span)?;
         let frame = frame(&m, Section::Overview, "Overview", "/", &span);
         if tracks.is_empty() {
@@ -158,11 +158,11 @@ async fn service_page(
     Query(p): Query<Params>,
 ) -> Result<Markup, Problem> {
     made(move || {
-        let span = p.span();
+        let span = p.span(&m);
         let wanted = Wanted { service: Some(&name), ..Wanted::default() };
         let tracks = m.tracks(wanted, &span)?;
         let marks = m.marks(Some(&name), &span)?;
-        let asked = (p.check.as_deref(), p.path.as_deref());
+        let asked = (p.check.as_deref(), p.path.as_deref(), p.vantage.as_deref());
         let mut made = service::service(&tracks, asked, marks, &span).ok_or_else(|| {
             Broken::NotFound(format!(
                 "there is no service {name:?}, and no run of one in this range"
@@ -174,10 +174,11 @@ async fn service_page(
             made.before = m.tracks(of_check, &span.before())?;
         }
         let path = format!(
-            "{}?check={}&path={}",
+            "{}?check={}&path={}&vantage={}",
             service_path(&name),
             escaped(&made.check),
             escaped(made.tracks.get(made.chosen).map_or("", |(t, _)| &t.path)),
+            escaped(made.tracks.get(made.chosen).map_or("", |(t, _)| &t.vantage)),
         );
         let frame = Frame {
             crumbs: vec![("Services".to_owned(), "/".to_owned())],
@@ -216,7 +217,7 @@ async fn checks_page(
     Query(p): Query<Params>,
 ) -> Result<Markup, Problem> {
     made(move || {
-        let span = p.span();
+        let span = p.span(&m);
         let tracks = m.tracks(Wanted::default(), &span)?;
         let filter = p.q.as_deref().unwrap_or("");
         let path = if filter.is_empty() {
@@ -234,19 +235,18 @@ async fn check_page(
     State(m): State<Material>,
     Path(id): Path<String>,
     Query(p): Query<Params>,
-) -> Result<Response, Problem> {
+) -> Result<Markup, Problem> {
     made(move || {
-        let span = p.span();
+        let span = p.span(&m);
         let not_one =
             || Broken::NotFound(format!("{id:?} names no check; an id is service:check:path"));
         let ours: CheckId = id.parse().map_err(|_| not_one())?;
-        if p.form.as_deref() == Some("json") {
-            return document(&m, p.run.as_deref().unwrap_or(""));
-        }
         let wanted = Wanted {
             service: Some(&ours.service),
             check: Some(&ours.check),
             path: Some(&ours.path),
+            // A run that is asked for brings its vantage along.
+            vantage: p.vantage.as_deref().or(p.run.as_deref().and_then(|r| r.split('/').next())),
         };
         let track = m
             .tracks(wanted, &span)?
@@ -254,7 +254,7 @@ async fn check_page(
             .max_by_key(|t| t.points.len())
             .ok_or_else(not_one)?;
         let made = check_of(&m, &p, wanted, track, &span)?;
-        Ok(check_markup(&m, &p, &made, &span).into_response())
+        Ok(check_markup(&m, &p, &made, &span))
     })
     .await
 }
@@ -266,6 +266,12 @@ fn check_markup(m: &Material, p: &Params, made: &Check, span: &Span) -> Markup {
         (Some(run), _) => format!("{own}?run={}", escaped(run)),
         (None, Some(show)) => format!("{own}?show={}", escaped(show)),
         (None, None) => own.clone(),
+    };
+    let path = match &p.vantage {
+        Some(v) => {
+            format!("{path}{}vantage={}", if path.contains('?') { '&' } else { '?' }, escaped(v))
+        }
+        None => path,
     };
     let at = made.shown.as_ref().map(|s| span.clock_s(s.seen.at.as_millis()));
     let here =
@@ -283,14 +289,6 @@ fn check_markup(m: &Material, p: &Params, made: &Check, span: &Span) -> Markup {
         ..frame(m, Section::Checks, &title, &path, span)
     };
     made.page(&frame)
-}
-
-/// The `whyslow.check/1` document of a run, as it is stored.
-fn document(m: &Material, run: &str) -> Result<Response, Broken> {
-    let json =
-        m.db.run(run)?
-            .ok_or_else(|| Broken::NotFound("this run's document is not kept".to_owned()))?;
-    Ok(([(http::header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 
 fn check_of(
@@ -369,7 +367,8 @@ fn shown(m: &Material, seen: Observation, track: &Track, span: &Span) -> Result<
         named: None,
         ..span.clone()
     };
-    let wanted = Wanted { service: Some(&track.service), check: Some(&track.check), path: None };
+    let wanted =
+        Wanted { service: Some(&track.service), check: Some(&track.check), ..Wanted::default() };
     let page = PageRequest { limit: 100, after: None };
     let mut beside: BTreeMap<(Option<String>, Option<String>), Observation> = BTreeMap::new();
     for other in m.runs(wanted, &[], &about, &page)?.0 {
@@ -404,7 +403,7 @@ fn shown(m: &Material, seen: Observation, track: &Track, span: &Span) -> Result<
 
 async fn query_page(State(m): State<Material>, Query(p): Query<Params>) -> Result<Markup, Problem> {
     made(move || {
-        let span = p.span();
+        let span = p.span(&m);
         let expression = p.query.as_deref().unwrap_or("").trim();
         let answer =
             if expression.is_empty() { Answer::Nothing } else { asked(&m, expression, &span) };
@@ -446,6 +445,6 @@ fn asked(m: &Material, expression: &str, span: &Span) -> Answer {
 }
 
 async fn keys_page(State(m): State<Material>, Query(p): Query<Params>) -> Markup {
-    let span = p.span();
+    let span = p.span(&m);
     keys::page_of(&Frame { live: false, ..frame(&m, Section::Overview, "Keys", "/keys", &span) })
 }

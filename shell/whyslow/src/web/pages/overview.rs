@@ -200,7 +200,7 @@ impl Row {
                 } @else if let Some(run) = self.worst.points.last() {
                     (phases::bar(run, run.total_ms.max(0.001), 8))
                 } }
-                td.n { (figure(now.p90_ms, now.runs, bad)) @if self.tracks > 1 { small { "by " (visible(&self.worst.path)) } } }
+                td.n { (figure(now.p90_ms, now.runs, bad)) @if self.tracks > 1 { small { "by " (visible(&self.worst.label)) } } }
                 td.n.us { @match usual.p90_ms { Some(ms) => (time(ms)), None => span.meta { "too few" } } }
                 td.tr { (spark::draw(span, &self.bins(span), bad)) }
             }

@@ -8,7 +8,7 @@ use super::chart::phases;
 use super::figures::{counted, exact_ms, limit, time, visible};
 use super::frame::{outcome, run_path, section};
 use super::model::{Plan, Point};
-use super::when::{Span, rfc3339};
+use super::when::{Span, escaped, rfc3339};
 
 /// One run as it is known: the whole document, or only what was observed.
 #[derive(Clone, Debug)]
@@ -275,16 +275,20 @@ impl Shown {
         } }
     }
 
-    /// The transcript, or why there is none.
+    /// The transcript, or why there is none, and the way to the document itself.
     pub fn transcript(&self) -> Markup {
+        let id: Vec<String> = self.seen.id.split('/').map(escaped).collect();
+        let document = self.document.as_ref().map(|_| {
+            html! { a.end.meta href={ "/api/v1/runs/" (id.join("/")) } { "This run as JSON" } }
+        });
         match self.document.as_ref().and_then(|d| d.transcript.as_ref()) {
             Some(transcript) => {
                 let note =
                     "kept because the run was slow or failed; secrets and query values are removed";
-                section("transcript", "Transcript", note, None, &transcript_text(transcript))
+                section("transcript", "Transcript", note, document, &transcript_text(transcript))
             }
             None if word(&self.seen, "outcome") == "ok" => {
-                html! { p.note { "Runs within their limits keep no transcript." } }
+                html! { p.note { "Runs within their limits keep no transcript. " @if let Some(link) = document { (link) } } }
             }
             None => html! {},
         }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::chart::{axis, bars, heat as heat_map, marks as marks_strip, phases, strip};
 use super::figures::{count, counted, exact_ms, lasted, limit, part, time, visible};
-use super::frame::{Frame, check_path, page, section, service_path, state};
+use super::frame::{Frame, check_link, page, section, service_path, state};
 use super::model::before_after::{Sides, sides};
 use super::model::bins::{Bin, bins, heat, width_ms};
 use super::model::changes::Mark;
@@ -40,7 +40,7 @@ pub struct Service {
 /// Picks the check and the path to show: those asked for, else the worst ones.
 pub fn service(
     all: &[Track],
-    asked: (Option<&str>, Option<&str>),
+    asked: (Option<&str>, Option<&str>, Option<&str>),
     marks: Vec<Mark>,
     span: &Span,
 ) -> Option<Service> {
@@ -55,7 +55,8 @@ pub fn service(
     let check = asked.0.filter(|c| checks.iter().any(|n| n == c)).unwrap_or(&worst.0.check);
     let check = check.to_owned();
     let tracks: Vec<_> = judged.into_iter().filter(|(t, _)| t.check == check).collect();
-    let by_name = asked.1.and_then(|p| tracks.iter().position(|(t, _)| t.path == p));
+    let is_asked = |t: &Track| Some(&*t.path) == asked.1 && asked.2.is_none_or(|v| v == t.vantage);
+    let by_name = tracks.iter().position(|(t, _)| is_asked(t));
     let failed = |t: &Track| t.points.iter().filter(|p| !p.ok).count();
     let badness = |i: &usize| (tracks[*i].1.state, std::cmp::Reverse(failed(&tracks[*i].0)));
     let worst = (0..tracks.len()).min_by_key(badness);
@@ -99,11 +100,11 @@ impl Service {
     /// The longest phase of each path's median run: the contrast that says where to look.
     fn contrast(&self) -> Markup {
         html! {
-            @for (i, (track, standing)) in self.tracks.iter().enumerate() {
+            @for (i, (track, standing)) in self.tracks.iter().take(4).enumerate() {
                 @if i > 0 { " " }
                 @match standing.now.median.as_ref().and_then(|m| m.longest().map(|l| (m, l))) {
-                    Some((run, (phase, ms))) => { (visible(&track.path)) ": " (time(run.total_ms)) ", " (time(ms)) " of it " (phase.as_str()) "." }
-                    None => { (visible(&track.path)) ": no run worked lately." }
+                    Some((run, (phase, ms))) => { (visible(&track.label)) ": " (time(run.total_ms)) ", " (time(ms)) " of it " (phase.as_str()) "." }
+                    None => { (visible(&track.label)) ": no run worked lately." }
                 }
             }
         }
@@ -159,15 +160,16 @@ impl Service {
             self.before.iter().find(|b| b.id() == track.id() && b.vantage == track.vantage);
         let before = before.map(|b| Figures::of(&b.points));
         let path = format!(
-            "{}?check={}&path={}",
+            "{}?check={}&path={}&vantage={}",
             service_path(&self.name),
             escaped(&track.check),
-            escaped(&track.path)
+            escaped(&track.path),
+            escaped(&track.vantage)
         );
         html! {
             li {
                 h3 {
-                    a href=(span.link(&path)) aria-current=[(i == self.chosen).then_some("true")] { (visible(&track.path)) }
+                    a href=(span.link(&path)) aria-current=[(i == self.chosen).then_some("true")] { (visible(&track.label)) }
                     @if standing.state != State::Ok { " " (state(standing.state)) }
                 }
                 p.meta { (track.plan.as_ref().map_or(String::new(), |p| visible(&p.way))) }
@@ -183,10 +185,10 @@ impl Service {
                     @if let Some(before) = &before { div { dt { "before" } dd { (percentiles(before)) } } }
                     div { dt { "Failed" } dd.bad[figures.failed > 0] { (part(figures.failed, figures.runs)) } }
                     @if let Some(before) = &before { div { dt { "before" } dd { (part(before.failed, before.runs)) } } }
-                    @if let Some(codes) = self.codes.get(&track.path) {
+                    @if let Some(codes) = self.codes.get(&track.path).filter(|_| figures.failed > 0) {
                         div { dt { "What failed" } dd { (codes_text(codes)) } }
                     }
-                    div { dt { "Runs" } dd { a href=(span.link(&check_path(&track.id()))) { "latest, and all " (count(figures.runs)) } } }
+                    div { dt { "Runs" } dd { a href=(span.link(&check_link(track))) { "latest, and all " (count(figures.runs)) } } }
                 }
             }
         }
@@ -208,7 +210,7 @@ impl Service {
             span.clock(span.from_ms),
             span.clock(span.to_ms),
             limit(u64::try_from(width).unwrap_or(0)),
-            visible(&chosen.path)
+            visible(&chosen.label)
         );
         let most = bars::most(&binned);
         let content = html! {
@@ -220,13 +222,13 @@ impl Service {
                     @for ((track, standing), bins) in self.tracks.iter().zip(&binned) {
                         @let failed: usize = bins.iter().map(|b| b.figures.failed).sum();
                         @let note = if track.id() == self.tracks[0].0.id() { format!("runs per bin, 0 to {most}") } else { String::new() };
-                        (strip(&format!("Failed, {}", visible(&track.path)), &note,
-                            &bars::draw(span, bins, most, &visible(&track.path), &self.marks),
+                        (strip(&format!("Failed, {}", visible(&track.label)), &note,
+                            &bars::draw(span, bins, most, &visible(&track.label), &self.marks),
                             &count(failed), if standing.state == State::Unknown { "silent now" } else { "" }, failed > 0))
                     }
                 }
                 (axis(span))
-                (bins_table(own, &visible(&chosen.path), span))
+                (bins_table(own, &visible(&chosen.label), span))
             }
         };
         section("over-time", "Over time", &note, Some(heat_map::key(&heat)), &content)
@@ -375,9 +377,10 @@ mod tests {
         let (mut a, mut b) = (track(&[100.0; 60]), track(&[-5000.0; 60]));
         (a.path, b.path) = ("cdn".into(), "web2".into());
         let span = Span::new(&Asked::default(), 60 * 15_000);
-        let made = service(&[a.clone(), b.clone()], (None, None), Vec::new(), &span).unwrap();
+        let made = service(&[a.clone(), b.clone()], (None, None, None), Vec::new(), &span).unwrap();
         assert_eq!(made.tracks[made.chosen].0.path, "web2");
-        let asked = service(&[a, b], (Some("nonsense"), Some("cdn")), Vec::new(), &span).unwrap();
+        let asked =
+            service(&[a, b], (Some("nonsense"), Some("cdn"), None), Vec::new(), &span).unwrap();
         assert_eq!(
             (asked.check.as_str(), asked.tracks[asked.chosen].0.path.as_str()),
             ("home", "cdn")

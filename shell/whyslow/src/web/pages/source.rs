@@ -16,7 +16,7 @@ use whyslow_probe::run::Run;
 
 use super::model::changes::Mark;
 use super::model::{Plan, Point, Track};
-use super::when::Span;
+use super::when::{NAMED, Span};
 use crate::asn::Tables;
 use crate::config::{Config, PlannedCheck};
 use crate::storage::{Db, ObservationFilter, PageRequest, StorageError};
@@ -59,6 +59,8 @@ pub struct Wanted<'a> {
     pub check: Option<&'a str>,
     /// The path.
     pub path: Option<&'a str>,
+    /// The vantage.
+    pub vantage: Option<&'a str>,
 }
 
 /// Service, check, path, vantage.
@@ -99,16 +101,20 @@ impl Material {
         let planned = self.planned(wanted);
         for (ours, _) in &planned {
             let measured = tracks.keys().any(|k| k[..3] == ours[..]);
-            if !measured {
+            if !measured && wanted.vantage.is_none_or(|v| v == own) {
                 let [service, check, path] = ours.clone();
                 tracks.insert([service, check, path, own.clone()], Track::default());
             }
         }
+        let alone = |key: &Key, all: &[Key]| all.iter().filter(|k| k[..3] == key[..3]).count() == 1;
+        let keys: Vec<Key> = tracks.keys().cloned().collect();
         let tracks = tracks.into_iter().map(|(key, track)| {
+            let alone = alone(&key, &keys);
             let plan =
                 planned.iter().find(|(ours, _)| ours[..] == key[..3]).map(|(_, p)| p.clone());
             let [service, check, path, vantage] = key;
-            Track { service, check, path, vantage, plan, ..track }
+            let label = if alone { path.clone() } else { format!("{path} from {vantage}") };
+            Track { service, check, path, vantage, label, plan, ..track }
         });
         tracks.collect()
     }
@@ -154,6 +160,7 @@ impl Material {
     ) -> Result<Vec<SeriesPoints>, Broken> {
         let mut matchers = vec![Matcher::equal(NAME, metric)];
         let named = [("service", wanted.service), ("check", wanted.check), ("path", wanted.path)];
+        matchers.extend(wanted.vantage.map(|v| Matcher::equal("vantage", v)));
         for (label, value) in named {
             match value {
                 Some(value) => matchers.push(Matcher::equal(label, value)),
@@ -184,7 +191,7 @@ impl Material {
             service: wanted.service.map(str::to_owned),
             check: wanted.check.map(str::to_owned),
             path: wanted.path.map(str::to_owned),
-            vantage: None,
+            vantage: wanted.vantage.map(str::to_owned),
             plane: Some(Plane::Probe),
             outcomes: outcomes.iter().map(|o| (*o).to_owned()).collect(),
             from: Some(Wall::from_millis(span.from_ms)),
@@ -218,6 +225,26 @@ impl Material {
             .collect();
         marks.reverse();
         Ok(marks)
+    }
+
+    /// Since when anything is known, looking back a day: to within one named range.
+    pub fn oldest_ms(&self, now_ms: i64) -> Option<i64> {
+        let matchers = [Matcher::equal(NAME, "probe_success")];
+        let reader = self.db.reader();
+        let known = |back: i64, until: i64| {
+            let found = reader.series(&matchers, now_ms - back, now_ms - until);
+            found.is_ok_and(|series| !series.is_empty())
+        };
+        let lengths = NAMED[..4].iter().map(|(_, _, length)| *length);
+        let mut oldest = None;
+        let mut until = 0;
+        for length in lengths {
+            if known(length, until) {
+                oldest = Some(now_ms - length);
+            }
+            until = length;
+        }
+        oldest
     }
 
     /// The document of one run; `None` where it is not kept.

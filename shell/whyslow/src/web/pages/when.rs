@@ -9,7 +9,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 /// The ranges offered by name: word in the address, label, milliseconds.
-pub const NAMED: [(&str, &str, i64); 4] = [
+pub const NAMED: [(&str, &str, i64); 5] = [
+    ("15m", "15\u{a0}min", 15 * 60_000),
     ("1h", "1\u{a0}h", 3_600_000),
     ("3h", "3\u{a0}h", 3 * 3_600_000),
     ("24h", "24\u{a0}h", 24 * 3_600_000),
@@ -57,14 +58,14 @@ pub struct Span {
 }
 
 impl Span {
-    /// What `asked` means at `now_ms`; nonsense gives the last 24 hours.
+    /// What `asked` means at `now_ms`; nonsense, and nothing, give the last 24 hours.
     pub fn new(asked: &Asked, now_ms: i64) -> Self {
         let zone_min = asked.tz.as_deref().and_then(|t| t.parse().ok()).unwrap_or(0);
         let mut span = Self {
-            from_ms: now_ms - NAMED[2].2,
+            from_ms: now_ms - NAMED[3].2,
             to_ms: now_ms,
             now_ms,
-            named: Some(NAMED[2].0),
+            named: Some(NAMED[3].0),
             zone_min: i32::clamp(zone_min, -15 * 60, 15 * 60),
             compare: asked.compare.as_deref() == Some("before"),
         };
@@ -79,6 +80,19 @@ impl Span {
             (span.from_ms, span.named) = (now_ms - length, Some(*word));
         }
         span
+    }
+
+    /// The same, but no longer than a named range needs to be to reach back to `oldest_ms`: a
+    /// whyslow that has just begun shows its first minutes and not a day of nothing.
+    #[must_use]
+    pub fn reaching(self, oldest_ms: Option<i64>) -> Self {
+        let age = oldest_ms.map_or(0, |oldest| self.now_ms - oldest);
+        match NAMED[..3].iter().find(|(_, _, length)| age <= *length) {
+            Some((word, _, length)) => {
+                Self { from_ms: self.now_ms - length, named: Some(word), ..self }
+            }
+            None => self,
+        }
     }
 
     /// How long it is, in milliseconds.
@@ -247,6 +261,13 @@ mod tests {
         let backwards = asked(r#"{"from":"1795123440000","to":"1795118400000"}"#);
         assert_eq!(backwards.length_ms(), SPAN_MIN_MS);
         assert_eq!(asked(r#"{"r":"9y","tz":"99999"}"#).zone_min, 900);
+    }
+
+    #[test]
+    fn a_young_store_is_shown_at_the_range_it_fills() {
+        let reaching = |age_min: i64| asked("{}").reaching(Some(NOW - age_min * 60_000)).query();
+        assert_eq!([5, 50, 100, 1000].map(reaching), ["r=15m", "r=1h", "r=3h", "r=24h"]);
+        assert_eq!(asked("{}").reaching(None).query(), "r=15m");
     }
 
     #[test]

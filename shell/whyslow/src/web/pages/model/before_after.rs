@@ -41,7 +41,7 @@ pub fn sides(tracks: &[&Track], mark: &Mark) -> Vec<Sides> {
     let side = |t: &&Track| {
         let at = t.points.partition_point(|p| p.at_ms < mark.at_ms);
         let (before, after) = t.points.split_at(at);
-        Sides { path: t.path.clone(), before: Figures::of(before), after: Figures::of(after) }
+        Sides { path: t.label.clone(), before: Figures::of(before), after: Figures::of(after) }
     };
     tracks.iter().map(side).collect()
 }

@@ -72,7 +72,7 @@ fn failures(track: &Track, span: &Span) -> Vec<Change> {
     let change = |at_ms: i64, text: String, open: bool| Change {
         at_ms,
         service: track.service.clone(),
-        text: format!("{} by {}: {text}", track.check, track.path),
+        text: format!("{} by {}: {text}", track.check, track.label),
         open,
     };
     if long.len() > STRETCHES_EACH_MAX {
@@ -99,7 +99,7 @@ fn silences<'a>(track: &'a Track, span: &'a Span) -> impl Iterator<Item = Change
         text: format!(
             "{} by {}: no run for {}{}",
             track.check,
-            track.path,
+            track.label,
             lasted(to - from),
             if open { ", still silent" } else { "" },
         ),

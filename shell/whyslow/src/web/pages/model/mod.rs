@@ -43,6 +43,8 @@ pub struct Track {
     pub path: String,
     /// Where it is measured from.
     pub vantage: String,
+    /// The path, and the vantage too where several measure the same.
+    pub label: String,
     /// How it is measured, where the present configuration still has it.
     pub plan: Option<Plan>,
     /// Runs that began in the range, oldest first.
@@ -155,6 +157,7 @@ pub(crate) mod tests {
             check: "home".into(),
             path: "web2".into(),
             vantage: "lon1".into(),
+            label: "web2".into(),
             points,
             plan: Some(Plan {
                 kind: "http".into(),

@@ -217,11 +217,20 @@ pub fn of_service(tracks: &[(&Track, &Standing)], span: &Span) -> ServiceStandin
         return ServiceStanding { state, since_ms, sentence: all_fine(tracks, span) };
     }
     let says = hit.first().map_or("", |(_, s)| s.says.as_str());
-    let mut sentence = format!("{} {says}", names(&hit, tracks));
+    let subject = if hit.len() == tracks.len() { &hit[..] } else { &hit[..1] };
+    let mut sentence = format!("{} {says}", names(subject, tracks));
+    if subject.len() < hit.len() {
+        let more = hit.len() - subject.len();
+        let others = if more == 1 { names(&hit[1..], tracks) } else { format!("{more} others") };
+        let are = if more == 1 { "is" } else { "are" };
+        sentence = format!("{sentence}; {others} {are} {} too", worst.word());
+    }
     let fine: Vec<_> = rest.iter().filter(|(_, s)| s.state == State::Ok).copied().collect();
-    if !fine.is_empty() {
-        let does = if fine.len() == 1 { "is" } else { "are" };
-        sentence = format!("{sentence}; {} {does} fine", names(&fine, tracks));
+    match fine.len() {
+        0 => {}
+        1 => sentence = format!("{sentence}; {} is fine", names(&fine, tracks)),
+        2 => sentence = format!("{sentence}; {} are fine", names(&fine, tracks)),
+        n => sentence = format!("{sentence}; {n} others are fine"),
     }
     sentence.push('.');
     ServiceStanding { state, since_ms, sentence: capitalised(&sentence) }
@@ -243,7 +252,7 @@ fn all_fine(tracks: &[(&Track, &Standing)], span: &Span) -> String {
             count(failed),
             counted(runs, "run"),
             span.clock_s(last.at_ms),
-            track.path,
+            track.label,
         ),
     }
 }
@@ -254,14 +263,14 @@ fn names(some: &[(&Track, &Standing)], all: &[(&Track, &Standing)]) -> String {
         return "every path".to_owned();
     }
     let one_check = all.iter().all(|(t, _)| t.check == all[0].0.check);
-    let one_path = all.iter().all(|(t, _)| t.path == all[0].0.path);
+    let one_path = all.iter().all(|(t, _)| t.label == all[0].0.label);
     let mut names: Vec<String> = some
         .iter()
         .map(|(t, _)| match (one_check, one_path) {
             (true, true) => format!("check {}", t.check),
-            (true, false) => t.path.clone(),
+            (true, false) => t.label.clone(),
             (false, true) => t.check.clone(),
-            (false, false) => format!("{} by {}", t.check, t.path),
+            (false, false) => format!("{} by {}", t.check, t.label),
         })
         .collect();
     names.dedup();
@@ -367,7 +376,7 @@ mod tests {
     #[test]
     fn one_path_down_beside_a_good_one_leaves_the_service_degraded_and_names_both() {
         let (mut down, mut good) = (track(&[-5000.0; 30]), track(&[100.0; 30]));
-        (down.path, good.path) = ("web2".into(), "web1".into());
+        (down.label, good.label) = ("web2".into(), "web1".into());
         let span = Span::new(&Asked::default(), 30 * 15_000);
         let (a, b) = (of_track(&down, &span), of_track(&good, &span));
         let both = of_service(&[(&down, &a), (&good, &b)], &span);
