@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use http::Uri;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -40,11 +41,21 @@ fn own_routes(state: &Arc<AppState>) -> Router {
         .route("/login", get(login::form).post(login::submit))
         .merge(api::router())
         .merge(pages::router())
-        .fallback(async || Problem::not_found("there is nothing at this address"))
+        .fallback(async |uri: Uri| nothing_at(uri.path()))
         .method_not_allowed_fallback(async || {
             Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, "bad_data", "not by this method")
         })
         .with_state(Arc::clone(state))
+}
+
+/// Addresses that are promised and wait for their planes say so.
+fn nothing_at(path: &str) -> Problem {
+    let promised = ["/api/v1/verdicts", "/why/", "/edge", "/wire", "/hosts/", "/render", "/tags"];
+    let nothing = Problem::not_found("there is nothing at this address");
+    if promised.iter().any(|p| path.starts_with(p)) {
+        return nothing.hint("this whyslow watches from outside only; that arrives with its plane");
+    }
+    nothing
 }
 
 /// Whether everything that comes in can be kept.

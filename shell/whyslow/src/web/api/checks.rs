@@ -153,6 +153,7 @@ fn state_word(newest: &Newest, every_ms: u64, now: Wall) -> &'static str {
 #[serde(deny_unknown_fields)]
 pub struct NewCheck {
     /// A URL, or a target as for `whyslow check`.
+    #[serde(alias = "target")]
     url: String,
 }
 
