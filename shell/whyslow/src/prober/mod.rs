@@ -5,6 +5,7 @@
 
 pub mod carry;
 pub mod counters;
+mod keeper;
 mod ping;
 mod plan;
 mod pulse;
@@ -34,7 +35,8 @@ pub use plan::Plan;
 use crate::live::Live;
 use crate::storage::Db;
 use counters::Counted;
-use role::{Role, World};
+use keeper::World;
+use role::Role;
 use sockets::Sockets;
 
 /// How long a role that ended in a mistake of ours waits before it begins anew.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,29 +16,20 @@ use whyslow_probe::starved;
 use whyslow_sys::clock;
 
 use super::counters::Counted;
+use super::keeper::{Keeper, World};
 use super::plan::{Checked, Plan};
 use super::pulse::Pulse;
 use super::{record, timer};
-use crate::live::{Event as Told, Live};
-use crate::storage::{Batch, Db};
+use crate::storage::Batch;
 
 /// How long runs under way may take to end once the role shall stop.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Everything the role shares with its runs.
-#[derive(Clone, Debug)]
-pub(super) struct World {
-    pub(super) db: Db,
-    pub(super) live: Live,
-    pub(super) counted: Counted,
-    /// Whether the last result could not be stored.
-    pub(super) storing_fails: Arc<AtomicBool>,
-}
-
 /// The role. `carry` makes one run of a check from the named vantage.
 pub(super) struct Role<C> {
     carry: C,
-    world: World,
+    counted: Counted,
+    keeper: Keeper,
     pulse: Pulse,
     plan: Arc<Plan>,
     checks: BTreeMap<Arc<str>, Arc<Checked>>,
@@ -70,7 +60,8 @@ where
         let schedule = Schedule::new(&plan.vantage.name, RUNS_IN_FLIGHT_MAX, mono, wall);
         let mut role = Self {
             carry,
-            world,
+            counted: world.counted.clone(),
+            keeper: Keeper::start(world),
             pulse: Pulse::of_this_thread(),
             plan: Arc::default(),
             checks: BTreeMap::new(),
@@ -110,10 +101,12 @@ where
             }
             self.advance();
         }
-        self.world.counted.update(|c| c.in_flight = 0);
-        let _ =
-            tokio::time::timeout(GRACE, async { while self.runs.join_next().await.is_some() {} })
-                .await;
+        self.counted.update(|c| c.in_flight = 0);
+        let _ = tokio::time::timeout(GRACE, async {
+            while self.runs.join_next().await.is_some() {}
+            self.keeper.finish().await;
+        })
+        .await;
     }
 
     /// Looks at the clocks, starts what is due, tells what the schedule noticed.
@@ -128,7 +121,7 @@ where
         self.beat();
         let (schedule, in_flight) = (self.schedule.counters(), self.schedule.in_flight() as u64);
         let (checks, waiting) = (self.schedule.len() as u64, self.schedule.waiting() as u64);
-        self.world.counted.update(|c| {
+        self.counted.update(|c| {
             c.schedule = schedule;
             c.in_flight = in_flight;
             c.checks = checks;
@@ -155,8 +148,8 @@ where
         let samples = before.values().flat_map(|check| check.ended(now_ms)).collect::<Vec<_>>();
         if !samples.is_empty() {
             let batch = Batch { samples, ..Batch::default() };
-            let world = self.world.clone();
-            tokio::spawn(async move { world.store(batch, None).await });
+            let keeper = self.keeper.clone();
+            tokio::spawn(async move { keeper.keep(batch, None).await });
         }
         let list = self.checks.values().map(|check| check.planned()).collect();
         let now = clock::mono();
@@ -179,7 +172,7 @@ where
             check,
             due,
             self.pulse.clone(),
-            self.world.clone(),
+            (self.counted.clone(), self.keeper.clone()),
         );
         let task = self.runs.spawn(run);
         self.tickets.insert(task.id(), (ticket, id));
@@ -193,7 +186,7 @@ where
         let Some((ticket, id)) = self.tickets.remove(&task) else { return };
         self.schedule.handle_finished(ticket);
         if let Err(e) = ended {
-            self.world.counted.update(|c| c.panicked += 1);
+            self.counted.update(|c| c.panicked += 1);
             tracing::error!("a run of {id} ended in a mistake of whyslow's own: {e}");
         }
     }
@@ -228,54 +221,31 @@ where
         let wall = |at: Mono| -> Wall { clock::wall().before(clock::mono().since(at)) };
         let stretch = (wall(from), wall(to));
         let (batch, told) = record::of_blindness(&self.plan.vantage, stretch, missed, reason);
-        let world = self.world.clone();
-        tokio::spawn(async move { world.store(batch, Some(told)).await });
+        let keeper = self.keeper.clone();
+        tokio::spawn(async move { keeper.keep(batch, Some(told)).await });
     }
 }
 
-/// One run from its start to the moment its result is safe.
+/// One run from its start to the moment its result is on its way to be kept.
 async fn one<C, F>(
     carry: C,
     plan: Arc<Plan>,
     check: Arc<Checked>,
     due: Mono,
     pulse: Pulse,
-    world: World,
+    (counted, keeper): (Counted, Keeper),
 ) where
     C: Fn(Arc<CheckSpec>, Arc<Plan>) -> F,
     F: Future<Output = Run>,
 {
     let since = pulse.begin();
     let late = clock::mono().since(due);
-    world.counted.late(late);
+    counted.late(late);
     let mut run = carry(Arc::clone(&check.spec), plan).await;
     let warn = check.spec.warn.map(|warn| warn.std());
     if starved::mark(&mut run, pulse.held_up(since), warn) {
-        world.counted.update(|c| c.starved += 1);
+        counted.update(|c| c.starved += 1);
     }
     let (batch, told) = record::of(run, &check, late);
-    world.store(batch, Some(told)).await;
-}
-
-impl World {
-    /// Stores, and tells what is stored. What cannot be stored is counted and said once.
-    async fn store(&self, batch: Batch, told: Option<Told>) {
-        let runs = batch.runs.len() as u64;
-        match self.db.append(batch).await {
-            Ok(_) => {
-                if self.storing_fails.swap(false, Ordering::Relaxed) {
-                    tracing::info!("results are stored again");
-                }
-                if let Some(told) = told {
-                    self.live.tell(told);
-                }
-            }
-            Err(e) => {
-                self.counted.update(|c| c.unstored += runs);
-                if !self.storing_fails.swap(true, Ordering::Relaxed) {
-                    tracing::error!("results are lost: {e}");
-                }
-            }
-        }
-    }
+    keeper.keep(batch, Some(told)).await;
 }
