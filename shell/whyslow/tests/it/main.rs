@@ -9,3 +9,4 @@ mod examples;
 mod nameserver;
 mod opener;
 mod peers;
+mod reference;
