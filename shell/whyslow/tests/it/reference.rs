@@ -1,4 +1,4 @@
-//! The pages under `docs/reference/` are written from the definitions they describe.
+//! Three pages under `docs/` are written from the definitions they describe.
 //!
 //! `UPDATE_REFERENCE=1 cargo test -p whyslow --test it` writes them anew.
 
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use whyslow_probe::{checks, codes};
+use whyslow_probe::checks;
 
 #[test]
 fn the_reference_says_what_the_definitions_say() {
@@ -14,10 +14,8 @@ fn the_reference_says_what_the_definitions_say() {
         ("checks.md", kinds()),
         ("commands.md", commands()),
         ("configuration.md", configuration()),
-        ("failure-codes.md", failure_codes()),
-        ("promql.md", functions()),
     ];
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let update = std::env::var_os("UPDATE_REFERENCE").is_some();
     let mut stale = Vec::new();
     for (name, text) in pages {
@@ -67,41 +65,8 @@ fn list(names: &[&str]) -> String {
     names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn failure_codes() -> String {
-    let lead = "Every code that `failure.code` can hold. Codes may be added, never renamed. The \
-                segment is where to look first: a hint from one run, never a verdict.";
-    let mut page = title("Failure codes", lead);
-    page.push_str(
-        "| code | phase | look first at | what happened | what next |\n|---|---|---|---|---|\n",
-    );
-    for code in codes::ALL {
-        let phase = code.phase.map_or("any", |p| p.as_str());
-        let segment = code.segment.map_or("", |s| s.as_str());
-        writeln!(
-            page,
-            "| `{}` | {phase} | {segment} | {} | {} |",
-            code.name,
-            cell(code.summary),
-            cell(code.advice)
-        )
-        .unwrap();
-    }
-    page
-}
-
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
-}
-
-fn functions() -> String {
-    let lead = "The functions of the query language. Ranges are open on the left, as in \
-                Prometheus 3; native histograms are not known.";
-    let mut page = title("PromQL functions", lead);
-    page.push_str("| function | answers |\n|---|---|\n");
-    for function in whyslow_promql::functions::ALL {
-        writeln!(page, "| `{}` | {} |", function.signature(), cell(function.summary)).unwrap();
-    }
-    page
 }
 
 fn commands() -> String {
