@@ -21,7 +21,7 @@ fn the_reference_says_what_the_definitions_say() {
     for (name, text) in pages {
         let file = folder.join(name);
         if update {
-            std::fs::write(&file, &text).unwrap();
+            std::fs::write(&file, &text).expect("the page is writable");
         }
         if std::fs::read_to_string(&file).unwrap_or_default() != text {
             stale.push(name);
@@ -41,18 +41,19 @@ fn kinds() -> String {
                 metrics it gives. Every option is explained in [configuration](configuration.md).";
     let mut page = title("Kinds of checks", lead);
     let common = list(checks::COMMON_FIELDS);
-    writeln!(page, "Options of every kind: {common}.").unwrap();
+    writeln!(page, "Options of every kind: {common}.").expect("a string takes all");
     for kind in checks::ALL {
         let segments: Vec<&str> = kind.segments.iter().map(|s| s.as_str()).collect();
-        writeln!(page, "\n## `{}`\n\n{}\n", kind.kind.as_str(), kind.summary).unwrap();
-        writeln!(page, "- target: {}", kind.target).unwrap();
+        writeln!(page, "\n## `{}`\n\n{}\n", kind.kind.as_str(), kind.summary)
+            .expect("a string takes all");
+        writeln!(page, "- target: {}", kind.target).expect("a string takes all");
         for (what, names) in [
             ("options", kind.fields),
             ("under `expect`", kind.expects),
             ("segments a failure can point at", &segments),
             ("metrics", kind.metrics),
         ] {
-            writeln!(page, "- {what}: {}", list(names)).unwrap();
+            writeln!(page, "- {what}: {}", list(names)).expect("a string takes all");
         }
     }
     page
@@ -86,7 +87,8 @@ fn command(command: &mut clap::Command, page: &mut String) {
     let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
     let help = command.render_long_help().to_string();
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
-    writeln!(page, "## `{name}`\n\n```text\n{}\n```\n", help.join("\n").trim_end()).unwrap();
+    writeln!(page, "## `{name}`\n\n```text\n{}\n```\n", help.join("\n").trim_end())
+        .expect("a string takes all");
     for sub in command.get_subcommands_mut().filter(|c| !c.is_hide_set()) {
         self::command(sub, page);
     }
@@ -96,7 +98,7 @@ fn configuration() -> String {
     let lead = "Every key of the YAML file. `whyslow config schema` prints the same as JSON Schema; \
                 `whyslow config check` says what is wrong with a file, all of it at once.";
     let mut page = title("Configuration", lead);
-    let schema = serde_json::to_value(whyslow::config::schema()).unwrap();
+    let schema = serde_json::to_value(whyslow::config::schema()).expect("a schema is JSON");
     section("The file", &schema, &mut page);
     let parts = schema["$defs"].as_object().cloned().unwrap_or_default();
     for (name, part) in &parts {
@@ -106,14 +108,14 @@ fn configuration() -> String {
 }
 
 fn section(heading: &str, part: &Value, page: &mut String) {
-    writeln!(page, "## {heading}\n").unwrap();
+    writeln!(page, "## {heading}\n").expect("a string takes all");
     if let Some(text) = part["description"].as_str() {
-        writeln!(page, "{text}\n").unwrap();
+        writeln!(page, "{text}\n").expect("a string takes all");
     }
     let alternatives = part["oneOf"].as_array().or(part["anyOf"].as_array());
     for alternative in alternatives.into_iter().flatten() {
         let said = alternative["description"].as_str().unwrap_or("");
-        writeln!(page, "- {}: {said}", shape(alternative)).unwrap();
+        writeln!(page, "- {}: {said}", shape(alternative)).expect("a string takes all");
     }
     if alternatives.is_some() {
         page.push('\n');
@@ -125,7 +127,8 @@ fn section(heading: &str, part: &Value, page: &mut String) {
     for (key, value) in keys {
         let must = if required.contains(&key.as_str()) { ", needed" } else { "" };
         let said = cell(value["description"].as_str().unwrap_or(""));
-        writeln!(page, "| `{key}` | {}{must} | {said} |", cell(&shape(value))).unwrap();
+        writeln!(page, "| `{key}` | {}{must} | {said} |", cell(&shape(value)))
+            .expect("a string takes all");
     }
     page.push('\n');
 }
