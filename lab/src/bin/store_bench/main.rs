@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Some("steady") => &[
             Load { series: 2_000, points: 2_160, batch: 500 },
             Load { series: 2_000, points: 2_160, batch: 2_000 },
-            Load { series: 2_000, points: 2_160, batch: 10_000 },
+            Load { series: 2_000, points: 2_160, batch: 20_000 },
         ],
         Some("many") => &[Load { series: 200_000, points: 60, batch: 10_000 }],
         _ => {
@@ -81,37 +81,41 @@ fn measure(load: Load) -> Result<()> {
 
 async fn ingest(db: &Db, load: Load, start: i64) -> Result<(f64, f64)> {
     let labels: Vec<[(String, String); 5]> = (0..load.series).map(labels).collect();
+    // A sender that has more to send than it has series sends several points of each.
+    let at_once = i64::try_from(load.batch / load.series)?.max(1);
     let began = Instant::now();
     let mut appends = tokio::task::JoinSet::new();
     let mut slowest: f64 = 0.0;
-    for point in 0..load.points {
+    for first in (0..load.points).step_by(usize::try_from(at_once)?) {
+        let points = first..load.points.min(first + at_once);
         for (part, some) in labels.chunks(load.batch).enumerate() {
             let mut columns = Columns::default();
             for (i, labels) in some.iter().enumerate() {
                 let series = part * load.batch + i;
                 columns.series(labels.iter().map(|(n, v)| (n.as_str(), v.as_str())));
-                columns.point(start + point * EVERY_MS, value(series, point));
+                points.clone().for_each(|p| columns.point(start + p * EVERY_MS, value(series, p)));
+            }
+            if appends.len() >= IN_FLIGHT {
+                slowest = slowest.max(settled(&mut appends).await?);
             }
             let db = db.clone();
             appends.spawn(async move {
                 let began = Instant::now();
-                let done = db.append(Batch { columns, ..Batch::default() }).await;
-                (done, began.elapsed().as_secs_f64())
+                let done = db.append(Batch { columns, ..Batch::default() }).await?;
+                anyhow::ensure!(done.samples.refused() == 0, "refused: {:?}", done.samples);
+                Ok(began.elapsed().as_secs_f64())
             });
-            // Several series are one append and one series is never in two at once.
-            if appends.len() >= IN_FLIGHT.min(load.series.div_ceil(load.batch)) {
-                while let Some(done) = appends.join_next().await {
-                    let (done, seconds) = done?;
-                    anyhow::ensure!(done?.samples.refused() == 0, "samples were refused");
-                    slowest = slowest.max(seconds);
-                }
-            }
         }
     }
-    while let Some(done) = appends.join_next().await {
-        done?.0?;
+    while !appends.is_empty() {
+        slowest = slowest.max(settled(&mut appends).await?);
     }
     Ok((began.elapsed().as_secs_f64(), slowest))
+}
+
+/// Seconds that the append which ends next took.
+async fn settled(appends: &mut tokio::task::JoinSet<Result<f64>>) -> Result<f64> {
+    appends.join_next().await.transpose()?.unwrap_or(Ok(0.0))
 }
 
 fn labels(series: usize) -> [(String, String); 5] {
