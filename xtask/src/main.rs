@@ -4,7 +4,6 @@ mod bench;
 mod browser;
 mod lab;
 mod packages;
-mod pages;
 mod proof;
 mod steps;
 mod test;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::steps::{Ended, Report, sh};
-use crate::{lab, packages, pages, tidy};
+use crate::{lab, packages, tidy};
 
 /// Runs every step, the cheap ones first, and fails at the end if one failed.
 ///
@@ -28,7 +28,6 @@ pub fn run() -> Result<()> {
     report.step("release build", || {
         sh("cargo", &["build", "-q", "--release", "--locked", "-p", "whyslow", "-p", "whyslow-lab"])
     });
-    report.step("pages in a browser", pages::run);
     lab::steps(&mut report)?;
     report.close()
 }
