@@ -149,10 +149,10 @@ fn shape(value: &Value) -> String {
         let words: Vec<String> = parts.iter().filter(|p| p["type"] != "null").map(shape).collect();
         return words.join(" or ");
     }
-    let kind = match &value["type"] {
-        Value::Array(kinds) => kinds.iter().find_map(|k| k.as_str().filter(|k| *k != "null")),
-        other => other.as_str(),
-    };
+    let kinds = value["type"].as_array();
+    let kind = value["type"]
+        .as_str()
+        .or_else(|| kinds?.iter().filter_map(Value::as_str).find(|kind| *kind != "null"));
     match kind {
         Some("array") => format!("list of {}", shape(&value["items"])),
         Some("object") if value["additionalProperties"].is_object() => {
