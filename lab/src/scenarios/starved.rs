@@ -59,8 +59,10 @@ fn run(world: &World) -> Result<()> {
     let starved = runs.iter().filter(|r| r["values"]["starved_ms"].is_f64()).count();
     ensure!(starved > 0, "no run of {} says that the machine held it up", runs.len());
     let blamed = |r: &&Value| {
-        let slow = r["words"]["outcome"] != "ok";
-        slow && !r["values"]["starved_ms"].is_f64() && r["words"]["segment_hint"] != "vantage"
+        let held_against = r["words"]["outcome"] == "slow" || r["words"]["outcome"] == "failed";
+        held_against
+            && !r["values"]["starved_ms"].is_f64()
+            && r["words"]["segment_hint"] != "vantage"
     };
     let blamed: Vec<&Value> = runs.iter().filter(blamed).collect();
     ensure!(blamed.is_empty(), "the target was blamed in {} runs: {:#}", blamed.len(), blamed[0]);
