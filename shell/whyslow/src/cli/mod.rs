@@ -1,6 +1,6 @@
 //! What can be typed: one file per command.
 //!
-//! A new command is a file here, its `mod` line, and one line in [`commands`]. The file holds a
+//! A new command is a file here, its `mod` line, and one line in `commands!`. The file holds a
 //! clap `Args` struct, whose doc comment is the command's help, and `run`.
 
 pub mod asn;

@@ -1,5 +1,5 @@
 //! `whyslow doctor`: what works on this machine, what lacks a privilege or a package, and the
-//! exact line that mends it. One file per part of the machine, one line in [`ALL`].
+//! exact line that mends it. One file per part of the machine, one line in `ALL`.
 
 mod clock;
 mod data;

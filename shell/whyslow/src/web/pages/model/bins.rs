@@ -41,7 +41,7 @@ impl Bin {
     }
 }
 
-/// The narrowest round width that gives at most [`BINS_MAX`] bins and at least one run each.
+/// The narrowest round width that gives at most `BINS_MAX` bins and at least one run each.
 pub fn width_ms(from_ms: i64, to_ms: i64, every_ms: i64) -> i64 {
     let least = ((to_ms - from_ms) / BINS_MAX).max(every_ms);
     WIDTHS_MS.into_iter().find(|w| *w >= least).unwrap_or(least)
