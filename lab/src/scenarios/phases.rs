@@ -39,7 +39,7 @@ impl Row {
 /// No time is asserted here: on a busy machine the two differ by what each waits for a processor.
 fn run(world: &World) -> Result<()> {
     for row in compare(world, SHORT)? {
-        ensure!(row.curl_ms > 0.0 && row.whyslow_ms > 0.0, "{row:?}");
+        ensure!(row.curl_ms.is_finite() && row.whyslow_ms > 0.0, "{row:?}");
     }
     Ok(())
 }
