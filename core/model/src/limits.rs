@@ -102,3 +102,18 @@ pub const OBSERVATIONS_POST_BYTES_MAX: usize = 16 << 20;
 pub const MARK_TEXT_BYTES_MAX: usize = 1000;
 /// Bytes of one answer that the command line reads from a server.
 pub const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// Servers tried for one request that are kept beside the last one.
+pub const EDGE_ATTEMPTS_MAX: usize = 8;
+/// Bytes of one log line; the rest of a longer one is skipped, and the line counted as rejected.
+pub const EDGE_LINE_BYTES_MAX: usize = 64 << 10;
+/// Routes one source tells apart; more go to `other`.
+pub const EDGE_ROUTES_MAX: usize = 2000;
+/// Distinct raw paths whose route is remembered; beyond it they are resolved anew.
+pub const EDGE_PATHS_CACHED_MAX: usize = 65_536;
+/// Names of one kind (vip, backend, server) one source tells apart; more go to `other`.
+pub const EDGE_NAMES_MAX: usize = 10_000;
+/// Keys of one grouping in one window; more go to `other`.
+pub const EDGE_KEYS_PER_WINDOW_MAX: usize = 20_000;
+/// Client networks and client prefixes told apart in one window, beside each backend.
+pub const EDGE_CLIENTS_PER_BACKEND_MAX: usize = 256;

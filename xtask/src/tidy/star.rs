@@ -12,6 +12,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("core/probe", &["whyslow-model"]),
     ("core/store", &["whyslow-model"]),
     ("core/promql", &["whyslow-model"]),
+    ("core/edge", &["whyslow-model"]),
+    ("core/graphite", &["whyslow-model"]),
     ("shell/sys", &["whyslow-model"]),
     ("shell/dial", &["whyslow-model", "whyslow-sys"]),
 ];

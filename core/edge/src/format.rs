@@ -1,0 +1,70 @@
+//! What a log format is: its entry in the list, and how a line becomes a record.
+
+use whyslow_model::Wall;
+
+use crate::record::Record;
+
+/// Facts a line may leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// A time close to the lines', from which a date without a year takes its year.
+    pub near: Wall,
+    /// Seconds east of UTC of the balancer's clock, for dates without a zone (`HAProxy`'s `%t`).
+    pub zone_s: i32,
+}
+
+/// Room a parser may use for text that must be unescaped; cleared for each line.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Unescaped text.
+    pub text: Vec<u8>,
+}
+
+/// Why a line is not a request of this format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Reject {
+    /// The line ends too early; the field that was expected.
+    #[error("the line ends before {0}")]
+    Incomplete(&'static str),
+    /// A field holds what it cannot; the field.
+    #[error("malformed {0}")]
+    Malformed(&'static str),
+    /// A sound line that tells of no request (a start-up notice, a comment).
+    #[error("not a request: {0}")]
+    NotARequest(&'static str),
+}
+
+/// Reads the lines of one format. Never panics, never guesses; syslog headers are cut off before.
+pub trait Parse: Send + Sync + std::fmt::Debug {
+    /// Reads one line, without its line feed.
+    ///
+    /// # Errors
+    /// [`Reject`], by which the line is counted.
+    fn parse<'a>(
+        &self,
+        line: &'a [u8],
+        context: &Context,
+        scratch: &'a mut Scratch,
+    ) -> Result<Record<'a>, Reject>;
+}
+
+/// A format's entry in the list.
+#[derive(Clone, Copy)]
+pub struct Format {
+    /// The name by which `--format` and the configuration ask for it.
+    pub name: &'static str,
+    /// What writes it, in a few words.
+    pub summary: &'static str,
+    /// The words one would know it by, for hints: what a line of it looks like.
+    pub looks_like: &'static str,
+    /// A line of it, as the balancer writes it.
+    pub example: &'static str,
+    /// Its parser.
+    pub parser: fn() -> Box<dyn Parse>,
+}
+
+impl std::fmt::Debug for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Format").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,13 @@
+//! The edge plane: a balancer's log, from bytes to records to windows with mergeable histograms,
+//! and what they show by themselves.
+//!
+//! ```text
+//! bytes ─ framing ─ syslog header ─ format ─ Record ─┬─ windows ─ Row ─┬─ store, Graphite, pages
+//!                                                    │                 └─ detectors ─ Reading
+//!                                                    └─ slow requests
+//! ```
+
+pub mod format;
+pub mod formats;
+pub mod record;
+pub mod row;
