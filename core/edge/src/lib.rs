@@ -9,5 +9,11 @@
 
 pub mod format;
 pub mod formats;
+mod merge;
+pub mod names;
 pub mod record;
+pub mod routes;
 pub mod row;
+pub mod windows;
+
+pub use merge::merge_windows;

@@ -117,3 +117,15 @@ pub const EDGE_NAMES_MAX: usize = 10_000;
 pub const EDGE_KEYS_PER_WINDOW_MAX: usize = 20_000;
 /// Client networks and client prefixes told apart in one window, beside each backend.
 pub const EDGE_CLIENTS_PER_BACKEND_MAX: usize = 256;
+/// Bytes of one vip's, backend's, server's or route's name that are kept.
+pub const EDGE_NAME_BYTES_MAX: usize = 256;
+/// Bytes of one route's name that are kept, and of a path that is remembered.
+pub const EDGE_ROUTE_BYTES_MAX: usize = 256;
+/// Bytes of one path that are held against globs.
+pub const EDGE_ROUTE_MATCHED_BYTES_MAX: usize = 1024;
+/// Segments of one path that its route shows.
+pub const EDGE_ROUTE_SEGMENTS_MAX: usize = 16;
+/// Globs one source's list of routes may hold.
+pub const EDGE_ROUTE_GLOBS_MAX: usize = 1000;
+/// Windows one source keeps open, late ones and such of a clock that is ahead included.
+pub const EDGE_WINDOWS_OPEN_MAX: usize = 128;

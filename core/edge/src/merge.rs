@@ -1,0 +1,120 @@
+//! Adding up what was counted apart: by several workers, of several balancers, over time.
+
+use std::collections::BTreeMap;
+
+use crate::record::{EdgePhase, Mark, Record};
+use crate::row::{Key, PhaseTiming, Row, Totals};
+
+impl PhaseTiming {
+    /// Counts one request's phase; nothing of an absent one.
+    pub fn observe(&mut self, micros: u64, mark: Mark) {
+        self.timing.observe(micros);
+        self.mark = worse(self.mark, mark, self.timing.histogram.count() == 1);
+    }
+
+    /// Adds another's requests.
+    pub fn merge(&mut self, other: &Self) {
+        self.timing.merge(&other.timing);
+        self.mark = match (self.mark, other.mark) {
+            (Mark::Absent, mark) | (mark, Mark::Absent) => mark,
+            (a, b) => a.max(b),
+        };
+    }
+}
+
+/// The worse of two marks; the first request's own where there was none before.
+const fn worse(before: Mark, now: Mark, first: bool) -> Mark {
+    if first || (now as u8) > (before as u8) { now } else { before }
+}
+
+impl Totals {
+    /// Counts one request that arrived in second `second` of the window; beyond the window's
+    /// `span_s` seconds no second is kept.
+    pub fn observe(&mut self, record: &Record<'_>, second: usize) {
+        self.hits += 1;
+        if record.timed() {
+            self.latency.observe(record.total.micros);
+        }
+        if let Some(micros) = record.server_micros() {
+            self.server.observe(micros);
+        }
+        for (phase, into) in EdgePhase::ALL.into_iter().zip(&mut self.phases) {
+            let span = record.phases.of(phase);
+            if let Some(micros) = span.micros() {
+                into.observe(micros, span.mark);
+            }
+        }
+        *self.codes.entry(record.code).or_default() += 1;
+        self.bytes_out = self.bytes_out.saturating_add(record.bytes_out.unwrap_or(0));
+        self.bytes_in = self.bytes_in.saturating_add(record.bytes_in.unwrap_or(0));
+        self.client_aborted += u64::from(record.end.client_aborted);
+        self.local += u64::from(record.end.local);
+        self.retries += u64::from(record.retries);
+        self.redispatched += u64::from(record.redispatched);
+        if let Some(count) = self.by_second.get_mut(second) {
+            *count = count.saturating_add(1);
+            self.peak_per_s = self.peak_per_s.max(*count);
+        }
+    }
+
+    /// Adds what was counted elsewhere in the same window: seconds add up, so the peak is exact.
+    /// Where either side has lost its seconds, the peak is the larger one.
+    pub fn merge(&mut self, other: &Self) {
+        if self.hits == 0 && self.by_second.is_empty() {
+            self.by_second = vec![0; other.by_second.len()];
+        }
+        let both_know = self.by_second.len() == other.by_second.len();
+        if both_know && !self.by_second.is_empty() {
+            for (mine, theirs) in self.by_second.iter_mut().zip(&other.by_second) {
+                *mine = mine.saturating_add(*theirs);
+                self.peak_per_s = self.peak_per_s.max(*mine);
+            }
+        } else if other.hits > 0 {
+            self.by_second.clear();
+            self.peak_per_s = self.peak_per_s.max(other.peak_per_s);
+        }
+        self.merge_counts(other);
+    }
+
+    /// Adds what was counted in another window: seconds are given up, the larger peak stays.
+    pub fn merge_later(&mut self, other: &Self) {
+        self.merge_counts(other);
+        self.by_second.clear();
+        self.peak_per_s = self.peak_per_s.max(other.peak_per_s);
+    }
+
+    fn merge_counts(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.latency.merge(&other.latency);
+        self.server.merge(&other.server);
+        for (mine, theirs) in self.phases.iter_mut().zip(&other.phases) {
+            mine.merge(theirs);
+        }
+        for (code, n) in &other.codes {
+            *self.codes.entry(*code).or_default() += n;
+        }
+        self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
+        self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
+        self.client_aborted += other.client_aborted;
+        self.local += other.local;
+        self.retries += other.retries;
+        self.redispatched += other.redispatched;
+        self.failed_attempts += other.failed_attempts;
+    }
+}
+
+/// One list of rows from many: rows of one window and key are added up, as if one pass had
+/// counted them. Ordered by start, then key.
+pub fn merge_windows(parts: Vec<Vec<Row>>) -> Vec<Row> {
+    let mut merged: BTreeMap<(i64, u32, Key), Totals> = BTreeMap::new();
+    for row in parts.into_iter().flatten() {
+        match merged.entry((row.start_s, row.span_s, row.key)) {
+            std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(row.totals)),
+            std::collections::btree_map::Entry::Occupied(mut place) => {
+                place.get_mut().merge(&row.totals);
+            }
+        }
+    }
+    let row = |((start_s, span_s, key), totals)| Row { start_s, span_s, key, totals };
+    merged.into_iter().map(row).collect()
+}
