@@ -107,24 +107,20 @@ impl Overview {
             };
         }
         let is = |n: usize| if n == 1 { "is" } else { "are" };
+        let of_all = |n: usize| match all {
+            1 => "The service".to_owned(),
+            _ => format!("{n} of {all} services"),
+        };
         let mut parts = Vec::new();
         if down > 0 {
-            parts.push(format!("{down} of {all} services {} down", is(down)));
+            parts.push(format!("{} {} down", of_all(down), is(down)));
         }
         if degraded > 0 {
-            let what = if parts.is_empty() {
-                format!("{degraded} of {all} services")
-            } else {
-                degraded.to_string()
-            };
+            let what = if parts.is_empty() { of_all(degraded) } else { degraded.to_string() };
             parts.push(format!("{what} {} degraded", is(degraded)));
         }
         if unknown > 0 {
-            let what = if parts.is_empty() {
-                format!("{unknown} of {all} services")
-            } else {
-                unknown.to_string()
-            };
+            let what = if parts.is_empty() { of_all(unknown) } else { unknown.to_string() };
             parts.push(format!("{what} cannot be judged"));
         }
         parts.join(", ") + "."

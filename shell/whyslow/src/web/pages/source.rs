@@ -12,6 +12,7 @@ use whyslow_model::observation::Plane;
 use whyslow_model::read::{ReadError, SelectHint, SeriesPoints, SeriesReader};
 use whyslow_model::sample::is_stale;
 use whyslow_model::{Labels, Observation, Phase, Wall};
+use whyslow_probe::expect::CERTIFICATE_DAYS;
 use whyslow_probe::run::Run;
 
 use super::model::changes::Mark;
@@ -92,6 +93,17 @@ impl Material {
             };
             fill(&mut tracks, &series.labels, values(&series), |p, v| p.phases_ms[at] = v * 1000.0);
         }
+        for series in self.select("probe_ssl_earliest_cert_expiry", wanted, span)? {
+            let newest = values(&series).last();
+            if let (Some(track), Some((at_ms, ends_s))) =
+                (tracks.get_mut(&key(&series.labels)), newest)
+            {
+                let of_newest_run = track.points.last().is_some_and(|p| p.at_ms == at_ms);
+                #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
+                let ends_ms = (ends_s * 1000.0) as i64;
+                track.certificate_ends_ms = of_newest_run.then_some(ends_ms);
+            }
+        }
         Ok(self.named(tracks, wanted))
     }
 
@@ -134,6 +146,7 @@ impl Material {
                 every_ms: p.spec.every.as_millis(),
                 warn_ms: p.spec.warn.map(|w| w.as_millis()),
                 timeout_ms: p.spec.timeout.as_millis(),
+                certificate_days: p.spec.expect.certificate_days.unwrap_or(CERTIFICATE_DAYS),
                 way: way(&p),
                 added_here,
             };

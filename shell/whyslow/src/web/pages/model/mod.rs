@@ -47,6 +47,8 @@ pub struct Track {
     pub label: String,
     /// How it is measured, where the present configuration still has it.
     pub plan: Option<Plan>,
+    /// When the first certificate of the newest run's chain ends, in milliseconds since the epoch.
+    pub certificate_ends_ms: Option<i64>,
     /// Runs that began in the range, oldest first.
     pub points: Vec<Point>,
 }
@@ -64,6 +66,8 @@ pub struct Plan {
     pub warn_ms: Option<u64>,
     /// After it a run has failed.
     pub timeout_ms: u64,
+    /// A certificate that ends within so many days is worth a warning.
+    pub certificate_days: u32,
     /// What the path does, in a few words; empty where nothing is known.
     pub way: String,
     /// Whether a page added it, and a page may remove it.
@@ -158,6 +162,7 @@ pub(crate) mod tests {
             path: "web2".into(),
             vantage: "lon1".into(),
             label: "web2".into(),
+            certificate_ends_ms: None,
             points,
             plan: Some(Plan {
                 kind: "http".into(),
@@ -165,6 +170,7 @@ pub(crate) mod tests {
                 every_ms: 15_000,
                 warn_ms: Some(2000),
                 timeout_ms: 5000,
+                certificate_days: 14,
                 way: "straight to web2".into(),
                 added_here: false,
             }),

@@ -79,7 +79,8 @@ pub fn of_track(track: &Track, span: &Span) -> Standing {
     let found = silent(track, span)
         .or_else(|| failing(track, recent))
         .or_else(|| above_warn(track, recent))
-        .or_else(|| slower(track, &now, &usual));
+        .or_else(|| slower(track, &now, &usual))
+        .or_else(|| expiring(track, span));
     let (state, since_ms, says) = found.unwrap_or_else(|| (State::Ok, None, calm(track, span)));
     Standing { state, since_ms, says, now, usual }
 }
@@ -159,6 +160,19 @@ fn slower(track: &Track, now: &Figures, usual: &Figures) -> Option<Found> {
     });
     let says = format!("is slower than usual, p90 {} instead of {}", time(p90), time(was));
     Some((State::Degraded, since, says + &grown.unwrap_or_default()))
+}
+
+/// A certificate whose end is near: nothing hurts yet, but it will, all at once.
+fn expiring(track: &Track, span: &Span) -> Option<Found> {
+    const DAY_MS: i64 = 86_400_000;
+    let left = (track.certificate_ends_ms? - span.now_ms).div_euclid(DAY_MS);
+    let soon = i64::from(track.plan.as_ref()?.certificate_days);
+    let says = match left {
+        0 => "has a certificate that ends within a day".to_owned(),
+        1 => "has a certificate that ends in 1 day".to_owned(),
+        days => format!("has a certificate that ends in {days} days"),
+    };
+    (0..soon).contains(&left).then_some((State::Degraded, None, says))
 }
 
 /// The phase whose tail grew most: which, now, and usually.
@@ -358,6 +372,20 @@ mod tests {
             (s.state, says.as_str()),
             (State::Degraded, "takes up to 2.60 s, warn is 2 s; most of it in wait")
         );
+    }
+
+    #[test]
+    fn a_certificate_near_its_end_degrades_a_check_that_works() {
+        let now = 15_000 * 50;
+        let span = Span::new(&Asked::default(), now);
+        let mut track = track(&[100.0; 50]);
+        for (days, state) in [(5, State::Degraded), (13, State::Degraded), (14, State::Ok)] {
+            track.certificate_ends_ms = Some(now + days * 86_400_000 + 1);
+            let standing = of_track(&track, &span);
+            assert_eq!(standing.state, state, "{days} days: {}", standing.says);
+        }
+        track.certificate_ends_ms = Some(now + 5 * 86_400_000 + 1);
+        assert_eq!(of_track(&track, &span).says, "has a certificate that ends in 5 days");
     }
 
     #[test]
