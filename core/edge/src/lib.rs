@@ -7,6 +7,8 @@
 //!                                                    └─ slow requests
 //! ```
 
+pub mod blame;
+mod cursor;
 pub mod format;
 pub mod formats;
 mod merge;
@@ -14,6 +16,8 @@ pub mod names;
 pub mod record;
 pub mod routes;
 pub mod row;
+pub mod stamp;
+pub mod syslog;
 pub mod windows;
 
 pub use merge::merge_windows;

@@ -15,6 +15,7 @@ const ENTRIES: &[Entry] = &[
     ("dns_answer", whyslow_dial::dns::fuzz_dns_answer),
     ("frames", whyslow_dial::fuzz_frames),
     ("guard", whyslow_probe::guard::fuzz_guard),
+    ("haproxy", whyslow_edge::formats::haproxy::fuzz_haproxy),
     ("journal", whyslow_store::journal::fuzz_journal),
     ("json_path", whyslow_probe::json_path::fuzz_json_path),
     ("labels", whyslow_store::labels::fuzz_labels),
@@ -23,6 +24,7 @@ const ENTRIES: &[Entry] = &[
     ("remote_write", whyslow_store::remote_write::fuzz_remote_write),
     ("resolv_conf", whyslow_dial::fuzz_resolv_conf),
     ("rollup", whyslow_store::rollup::fuzz_rollup),
+    ("syslog", whyslow_edge::syslog::fuzz_syslog),
     ("target", whyslow_probe::target::fuzz_target),
 ];
 

@@ -1,0 +1,278 @@
+//! `HAProxy`'s own log formats, mixed as they come: one process writes HTTP, TCP and error lines
+//! into one log. The shape of a line says which it is; manual, section 8.2.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{haproxy_error, haproxy_http, haproxy_tcp};
+use crate::cursor::{Cursor, whole};
+use crate::format::{Context, Format, Parse, Reject, Scratch};
+use crate::record::{Record, Span};
+use crate::stamp;
+
+/// Any of them.
+pub const FORMAT: Format = Format {
+    name: "haproxy",
+    summary: "HAProxy: httplog, httpslog, tcplog and error lines, mixed",
+    looks_like: "an HAProxy log",
+    example: haproxy_http::FORMAT.example,
+    parser: || Box::new(Haproxy(Shape::Any)),
+};
+
+/// Which kinds of lines are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Any,
+    Http,
+    Tcp,
+    Error,
+}
+
+/// The parser behind the four formats.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Haproxy(pub(super) Shape);
+
+impl Parse for Haproxy {
+    fn parse<'a>(
+        &self,
+        line: &'a [u8],
+        context: &Context,
+        _scratch: &'a mut Scratch,
+    ) -> Result<Record<'a>, Reject> {
+        parse(line, context, self.0)
+    }
+}
+
+fn parse<'a>(line: &'a [u8], context: &Context, shape: Shape) -> Result<Record<'a>, Reject> {
+    let mut cursor = Cursor::new(line);
+    let mut record = Record::default();
+    client(&mut cursor, &mut record).ok_or_else(|| no_client(line))?;
+    let date = if cursor.eat(b'[') { stamp::slashed(&mut cursor) } else { None };
+    let date = date.filter(|_| cursor.eat(b']') && cursor.eat(b' '));
+    record.at_us =
+        Some(date.ok_or(Reject::Malformed("the date"))?.at_us(i64::from(context.zone_s)));
+    let frontend = cursor.until(b' ').ok_or(Reject::Incomplete("the frontend"))?;
+    if let Some(listener) = frontend.strip_suffix(b":")
+        && matches!(shape, Shape::Any | Shape::Error)
+    {
+        haproxy_error::finish(&mut record, listener, cursor.rest());
+        return Ok(record);
+    }
+    // The tilde marks a TLS frontend; it is no part of the name.
+    record.vip = frontend.strip_suffix(b"~").unwrap_or(frontend);
+    record.backend = cursor.until(b'/').ok_or(Reject::Incomplete("backend/server"))?;
+    record.server = cursor.until(b' ').ok_or(Reject::Incomplete("the server"))?;
+
+    const TIMERS: Reject = Reject::Malformed("the timers");
+    let first = [
+        timer_then(&mut cursor, b'/').ok_or(TIMERS)?,
+        timer_then(&mut cursor, b'/').ok_or(TIMERS)?,
+    ];
+    let third = timer(&mut cursor).ok_or(TIMERS)?;
+    // Three timers are a TCP session's, five a request's.
+    match (cursor.peek(), shape) {
+        (Some(b'/'), Shape::Any | Shape::Http) => {
+            haproxy_http::finish(&mut record, [first[0], first[1], third], cursor)?;
+        }
+        (Some(b' '), Shape::Any | Shape::Tcp) => {
+            haproxy_tcp::finish(&mut record, [first[0], first[1], third], cursor)?;
+        }
+        _ => return Err(TIMERS),
+    }
+    Ok(record)
+}
+
+/// `10.0.1.2:33317 `, `::1:53124 `, `unix:1 `; a masked address is no address, but the line is
+/// sound.
+#[inline]
+fn client(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Option<()> {
+    let mut quick = *cursor;
+    if let Some((address, port)) = ipv4_client(&mut quick) {
+        record.client = Some(IpAddr::V4(address));
+        record.client_port = port;
+        *cursor = quick;
+        return Some(());
+    }
+    let word = cursor.until(b' ').filter(|word| word.len() <= CLIENT_BYTES_MAX)?;
+    let colon = memchr::memrchr(b':', word)?;
+    let (address, port) = (word.get(..colon)?, word.get(colon + 1..)?);
+    record.client_port = u16::try_from(whole(port)?).unwrap_or(0);
+    let address = std::str::from_utf8(address).ok();
+    let address = address.and_then(|text| text.parse::<Ipv6Addr>().ok());
+    record.client = address.map(|address| address.to_canonical());
+    Some(())
+}
+
+/// More than any address with its port, less than a path.
+const CLIENT_BYTES_MAX: usize = 64;
+
+#[inline]
+fn ipv4_client(cursor: &mut Cursor<'_>) -> Option<(Ipv4Addr, u16)> {
+    let mut octets = [0_u8; 4];
+    for (octet, end) in octets.iter_mut().zip(*b"...:") {
+        *octet = u8::try_from(cursor.number_then(end)?).ok()?;
+    }
+    let port = u16::try_from(cursor.number_then(b' ')?).ok()?;
+    Some((Ipv4Addr::from(octets), port))
+}
+
+/// Why a line does not begin as a request does: `HAProxy` writes notices into the same log.
+fn no_client(line: &[u8]) -> Reject {
+    const NOTICES: [&[u8]; 10] = [
+        b"Proxy ",
+        b"Server ",
+        b"Backup Server ",
+        b"backend ",
+        b"Health check ",
+        b"Connect from ",
+        b"Stopping ",
+        b"Pausing ",
+        b"Enabling ",
+        b"Enabled ",
+    ];
+    if NOTICES.iter().any(|notice| line.starts_with(notice)) {
+        return Reject::NotARequest("a notice of HAProxy's own");
+    }
+    if line.is_empty() { Reject::Incomplete("the client") } else { Reject::Malformed("the client") }
+}
+
+/// Milliseconds as they stand: `-1` of a phase that was never reached or finished, `+` before a
+/// total that was logged before the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timer {
+    /// `None` where it was never reached or finished.
+    pub(super) micros: Option<u64>,
+    /// It will have grown after the line was written.
+    pub(super) grows: bool,
+}
+
+impl Timer {
+    /// As a phase of which this is all.
+    pub(super) fn exact(self) -> Span {
+        self.micros.map_or(Span::ABSENT, Span::exact)
+    }
+
+    /// As a phase that may hold time of another owner.
+    pub(super) fn mixed_if(self, mixed: bool) -> Span {
+        match self.micros {
+            Some(micros) if mixed => Span::mixed(micros),
+            Some(micros) => Span::exact(micros),
+            None => Span::ABSENT,
+        }
+    }
+
+    /// Zero where it is absent.
+    pub(super) fn or_zero(self) -> u64 {
+        self.micros.unwrap_or(0)
+    }
+}
+
+#[inline]
+pub(super) fn timer(cursor: &mut Cursor<'_>) -> Option<Timer> {
+    if cursor.eat(b'-') {
+        cursor.number()?;
+        return Some(Timer { micros: None, grows: false });
+    }
+    let grows = cursor.eat(b'+');
+    let micros = cursor.number()?.saturating_mul(1000);
+    Some(Timer { micros: Some(micros), grows })
+}
+
+#[inline]
+pub(super) fn timer_then(cursor: &mut Cursor<'_>, end: u8) -> Option<Timer> {
+    let timer = timer(cursor)?;
+    cursor.eat(end).then_some(timer)
+}
+
+/// A total that a request without all its phases, or one logged early, only has a lower bound of:
+/// such requests are not timed.
+pub(super) fn total(total: Timer, phases: &[Timer]) -> Span {
+    let Some(micros) = total.micros else { return Span::ABSENT };
+    if total.grows || phases.iter().any(|phase| phase.micros.is_none()) {
+        Span::bound(micros)
+    } else {
+        Span::exact(micros)
+    }
+}
+
+/// What is left of the total behind the last phase the balancer timed: server's body and client's
+/// reading of it, which it cannot tell apart.
+pub(super) fn body(total: Timer, phases: &[Timer]) -> Span {
+    let Some(micros) = total.micros else { return Span::ABSENT };
+    let mut before = 0_u64;
+    for phase in phases {
+        let Some(micros) = phase.micros else { return Span::ABSENT };
+        before = before.saturating_add(micros);
+    }
+    let left = micros.saturating_sub(before);
+    if total.grows { Span::bound(left) } else { Span::mixed(left) }
+}
+
+/// `1/1/1/1/0 0/0`: concurrent connections, retries, queue positions.
+#[inline]
+pub(super) fn counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Option<()> {
+    for _ in 0..3 {
+        cursor.number_then(b'/')?;
+    }
+    record.server_conns = Some(clamped(cursor.number_then(b'/')?));
+    record.redispatched = cursor.eat(b'+');
+    record.retries = u16::try_from(cursor.number_then(b' ')?).unwrap_or(u16::MAX);
+    let server = cursor.number_then(b'/')?;
+    record.queued = Some((clamped(server), clamped(cursor.number()?)));
+    Some(())
+}
+
+fn clamped(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// For the fuzzer: any bytes do no harm, of any of the kinds.
+pub fn fuzz_haproxy(bytes: &[u8]) {
+    let near = whyslow_model::Wall::from_nanos(1_795_265_448_000_000_000);
+    let context = Context { near, zone_s: 0 };
+    let any = parse(bytes, &context, Shape::Any);
+    let kinds = [Shape::Http, Shape::Tcp, Shape::Error];
+    let one = kinds.into_iter().find_map(|shape| parse(bytes, &context, shape).ok());
+    assert_eq!(any.is_ok(), one.is_some(), "a kind alone and all together disagree");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_addresses_sockets_or_masked() {
+        let seen = |text: &str| {
+            let mut record = Record::default();
+            client(&mut Cursor::new(text.as_bytes()), &mut record)?;
+            Some((record.client.map(|ip| ip.to_string()), record.client_port))
+        };
+        let ip = |text: &str| Some(text.to_owned());
+        assert_eq!(seen("10.0.1.2:33317 x"), Some((ip("10.0.1.2"), 33317)));
+        assert_eq!(seen("::1:53124 x"), Some((ip("::1"), 53124)));
+        assert_eq!(seen("2001:db8::5:443 x"), Some((ip("2001:db8::5"), 443)));
+        assert_eq!(seen("::ffff:10.0.1.2:9 x"), Some((ip("10.0.1.2"), 9)));
+        assert_eq!(seen("unix:1 x"), Some((None, 1)));
+        assert_eq!(seen("10.0.1.x:5 x"), Some((None, 5)));
+        assert_eq!(seen("10.0.1.256:5 x"), Some((None, 5)));
+        assert_eq!(seen("10.0.1.2 x"), None);
+        assert_eq!(seen("GET / HTTP/1.1"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_do_harm(
+            bytes: Vec<u8>,
+            kind in 0..3_usize,
+            at in 0..400_usize,
+            patch: Vec<u8>,
+        ) {
+            fuzz_haproxy(&bytes);
+            let formats = [haproxy_http::FORMAT, haproxy_tcp::FORMAT, haproxy_error::FORMAT];
+            let mut line = formats[kind].example.as_bytes().to_vec();
+            let at = at % line.len();
+            let end = (at + patch.len()).min(line.len());
+            line.splice(at..end, patch);
+            fuzz_haproxy(&line);
+        }
+    }
+}

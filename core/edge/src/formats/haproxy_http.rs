@@ -1,0 +1,388 @@
+//! `option httplog` and `option httpslog` of `HAProxy`; manual, sections 8.2.3 and 8.2.4.
+//!
+//! What the timers mean was measured against injected causes: the time a client takes to send a
+//! body is booked as the server's, a retry's pause as queueing, and what follows the response
+//! headers holds the server's body and the client's reading alike.
+
+use whyslow_model::Segment;
+
+use super::haproxy::{Haproxy, Shape, Timer, body, counters, timer, timer_then, total};
+use crate::blame;
+use crate::cursor::Cursor;
+use crate::format::{Format, Reject};
+use crate::record::{EdgePhase, End, Record};
+
+/// `option httplog`, and `option httpslog` with its two fields more.
+pub(super) const FORMAT: Format = Format {
+    name: "haproxy-http",
+    summary: "HAProxy: option httplog and option httpslog",
+    looks_like: "an HAProxy httplog",
+    example: "10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/30/69/109 200 2750 \
+              - - ---- 1/1/1/1/0 0/0 {1wt.eu} {} \"GET /index.html HTTP/1.1\"",
+    parser: || Box::new(Haproxy(Shape::Http)),
+};
+
+/// Reads on from the slash behind the third timer.
+pub(super) fn finish<'a>(
+    record: &mut Record<'a>,
+    [request, queue, connect]: [Timer; 3],
+    mut cursor: Cursor<'a>,
+) -> Result<(), Reject> {
+    cursor.eat(b'/');
+    const TIMERS: Reject = Reject::Malformed("the timers");
+    let response = timer_then(&mut cursor, b'/').ok_or(TIMERS)?;
+    let active = timer_then(&mut cursor, b' ').ok_or(TIMERS)?;
+    record.code = code(&mut cursor).ok_or(Reject::Malformed("the status code"))?;
+    let bytes = timer(&mut cursor).filter(|_| cursor.eat(b' '));
+    // Bytes are written as timers are: a `+` where the line came early.
+    record.bytes_out = bytes.ok_or(Reject::Malformed("the bytes sent"))?.micros.map(|b| b / 1000);
+    let flags = state(&mut cursor, record).ok_or(Reject::Malformed("the termination state"))?;
+    if !cursor.eat(b' ') {
+        return Err(Reject::Incomplete("the request"));
+    }
+    asked(&mut cursor, record)?;
+
+    let phases = [request, queue, connect, response];
+    record.total = total(active, &phases);
+    let spans = &mut record.phases;
+    spans.set(EdgePhase::ClientIn, request.exact());
+    // The pause before a retry counts as queueing, and a redispatch queues anew.
+    spans.set(EdgePhase::Queue, queue.mixed_if(record.retries > 0 || record.redispatched));
+    spans.set(EdgePhase::Connect, connect.exact());
+    // A body is uploaded after the headers: its time hides in the server's.
+    let uploads = matches!(record.method, b"POST" | b"PUT" | b"PATCH");
+    spans.set(EdgePhase::Wait, response.mixed_if(uploads));
+    spans.set(EdgePhase::Body, body(active, &phases));
+    record.end = end(flags, record, &phases, active);
+    Ok(())
+}
+
+/// Three digits, or `-1` where nothing was answered.
+#[inline]
+fn code(cursor: &mut Cursor<'_>) -> Option<u16> {
+    let value = timer_then(cursor, b' ')?;
+    match value.micros.map(|micros| micros / 1000) {
+        None => Some(0),
+        Some(code) => u16::try_from(code).ok().filter(|code| *code <= 999),
+    }
+}
+
+/// Captured cookies, termination state, counters. The cookies are one word each as a rule; one
+/// that holds spaces is stepped over word by word.
+#[inline]
+fn state<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<&'a [u8]> {
+    cursor.until(b' ')?;
+    loop {
+        cursor.until(b' ')?;
+        let mut tried = *cursor;
+        if let Some(flags) = tried.take(4)
+            && tried.eat(b' ')
+            && counters(&mut tried, record).is_some()
+        {
+            *cursor = tried;
+            return Some(flags);
+        }
+    }
+}
+
+/// The captured headers, which are stepped over, the request and what `httpslog` puts behind it.
+/// `HAProxy` writes quotes inside captures and request as `#22`, so the first quote opens the
+/// request and the second closes it.
+fn asked<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Result<(), Reject> {
+    if !cursor.eat(b'"') {
+        if cursor.peek() != Some(b'{') {
+            return Err(Reject::Incomplete("the request"));
+        }
+        if cursor.until_far(b'"').is_none() {
+            // Cut inside the captured headers.
+            record.truncated = true;
+            return Ok(());
+        }
+    }
+    let request = cursor.until_far(b'"');
+    record.truncated = request.is_none();
+    read_request(request.unwrap_or(cursor.rest()), record);
+    if !record.truncated && cursor.eat(b' ') {
+        record.host = server_name(cursor, record.host);
+    }
+    Ok(())
+}
+
+/// `GET /index.html?q HTTP/1.1`, `GET https://host/path HTTP/2.0`, `<BADREQ>`.
+#[inline]
+fn read_request<'a>(request: &'a [u8], record: &mut Record<'a>) {
+    let mut cursor = Cursor::new(request);
+    let Some(method) = cursor.until(b' ') else {
+        record.path = request;
+        return;
+    };
+    record.method = method;
+    let rest = cursor.rest();
+    let end = memchr::memchr2(b' ', b'?', rest).unwrap_or(rest.len());
+    let target = rest.get(..end).unwrap_or(rest);
+    if target.first() == Some(&b'/') {
+        record.path = target;
+    } else {
+        (record.host, record.path) = absolute(target);
+    }
+}
+
+/// The host and path of a target that is no path: HTTP/2 and forward proxies name the whole URL.
+fn absolute(target: &[u8]) -> (&[u8], &[u8]) {
+    let Some(at) = memchr::memmem::find(target, b"://") else { return (b"", target) };
+    let after = target.get(at + 3..).unwrap_or_default();
+    let slash = memchr::memchr(b'/', after).unwrap_or(after.len());
+    let (host, path) = after.split_at_checked(slash).unwrap_or((after, b""));
+    (host, if path.is_empty() { b"/" } else { path })
+}
+
+/// The name the client asked for in its TLS greeting: `0/0000000000000000/0/0/0 shop.example/TLSv1.3/…`
+/// behind the request; `known` where there is none.
+fn server_name<'a>(cursor: &mut Cursor<'a>, known: &'a [u8]) -> &'a [u8] {
+    let (Some(errors), Some(tls)) = (cursor.word(), cursor.word()) else { return known };
+    let mut tls = Cursor::new(tls);
+    let fields = errors.iter().filter(|&&byte| byte == b'/').count();
+    match tls.until(b'/') {
+        Some(name) if fields == 4 && name != b"-" && !name.is_empty() && known.is_empty() => name,
+        _ => known,
+    }
+}
+
+/// How it ended. A client that left is to blame for that only where it was not kept waiting.
+fn end<'a>(flags: &'a [u8], record: &Record<'_>, phases: &[Timer; 4], active: Timer) -> End<'a> {
+    let mut blame = blame::haproxy(flags, record.code);
+    // `<STATS>`, `<PROMEX>`, `<CACHE>`: services inside the balancer.
+    let inside = record.server.starts_with(b"<") && record.server != b"<NOSRV>";
+    let [request, queue, connect, response] = phases.map(Timer::or_zero);
+    let active = active.or_zero();
+    let kept_waiting = match flags {
+        // The answer came, but it was the server that most of the time went to.
+        [b'C', b'D', ..] => queue.saturating_add(connect).saturating_add(response) > active / 2,
+        // A connection still not there after a lost SYN would have been sent again.
+        [b'C', b'C', ..] => active.saturating_sub(request).saturating_sub(queue) >= SYN_RETRY_US,
+        _ => false,
+    };
+    if kept_waiting && blame.blames == Some(Segment::Client) {
+        blame.blames = None;
+    }
+    End {
+        flags,
+        blames: blame.blames,
+        client_aborted: blame.client_aborted,
+        local: blame.local || inside,
+    }
+}
+
+/// The kernel sends an unanswered SYN again after a second (RFC 6298, section 2.1).
+const SYN_RETRY_US: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Context;
+    use crate::record::{Mark, Span};
+
+    const START: &str = "10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 ";
+
+    fn read(line: &str) -> Result<Record<'_>, Reject> {
+        let context = Context { near: "2009-02-06T12:15:00Z".parse().unwrap(), zone_s: 0 };
+        let scratch = Box::leak(Box::default());
+        Box::leak((FORMAT.parser)()).parse(line.as_bytes(), &context, scratch)
+    }
+
+    /// The record of a line with these fields behind the server's name.
+    fn record(rest: &str) -> Record<'static> {
+        let line: &'static str = format!("{START}{rest}").leak();
+        read(line).unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
+    fn spans(record: &Record<'_>) -> [Span; 6] {
+        EdgePhase::ALL.map(|phase| record.phases.of(phase))
+    }
+
+    const ABSENT: Span = Span::ABSENT;
+    const fn exact(ms: u64) -> Span {
+        Span::exact(ms * 1000)
+    }
+    const fn mixed(ms: u64) -> Span {
+        Span::mixed(ms * 1000)
+    }
+
+    #[test]
+    fn the_manuals_line_is_read_whole() {
+        let r = read(FORMAT.example).unwrap();
+        assert_eq!(r.at_us, Some(1_233_922_454_655_000));
+        assert_eq!((r.client, r.client_port), (Some("10.0.1.2".parse().unwrap()), 33317));
+        assert_eq!((r.vip, r.backend, r.server), (&b"http-in"[..], &b"static"[..], &b"srv1"[..]));
+        assert_eq!((r.method, r.path, r.code), (&b"GET"[..], &b"/index.html"[..], 200));
+        assert_eq!((r.bytes_out, r.total), (Some(2750), exact(109)));
+        assert_eq!(spans(&r), [exact(10), exact(0), exact(30), exact(69), mixed(0), ABSENT]);
+        assert_eq!(
+            (r.retries, r.redispatched, r.queued, r.server_conns),
+            (0, false, Some((0, 0)), Some(1))
+        );
+        assert_eq!(
+            (r.end, r.truncated, r.timed()),
+            (End { flags: b"----", ..End::default() }, false, true)
+        );
+    }
+
+    #[test]
+    fn the_zone_of_the_balancers_clock_is_the_contexts() {
+        let context = Context { near: "2009-02-06T12:15:00Z".parse().unwrap(), zone_s: 3600 };
+        let parser = (FORMAT.parser)();
+        let mut scratch = crate::format::Scratch::default();
+        let record = parser.parse(FORMAT.example.as_bytes(), &context, &mut scratch).unwrap();
+        assert_eq!(record.at_us, Some(1_233_918_854_655_000));
+    }
+
+    #[test]
+    fn a_tls_line_names_the_host_and_the_tilde_is_no_part_of_the_frontend() {
+        let r = read("[::1]x").unwrap_err();
+        assert_eq!(r, Reject::Malformed("the client"));
+        let r = read(
+            "2001:db8::7:40102 [21/Nov/2026:12:50:48.001] https-in~ app/web1 0/0/1/2/3 200 88 - - ---- \
+             2/2/0/0/0 0/0 \"GET https://shop.example/cart?id=7 HTTP/2.0\" 0/0000000000000000/0/0/0 \
+             www.shop.example/TLSv1.3/TLS_AES_256_GCM_SHA384",
+        )
+        .unwrap();
+        assert_eq!(
+            (r.vip, r.host, r.path),
+            (&b"https-in"[..], &b"shop.example"[..], &b"/cart"[..])
+        );
+        let r = record(
+            "0/0/1/2/3 200 88 - - ---- 2/2/0/0/0 0/0 \"GET /x HTTP/1.1\" 0/0/0/0/0 www.shop.example/TLSv1.3/A",
+        );
+        assert_eq!(r.host, b"www.shop.example");
+        let r = record(
+            "0/0/1/2/3 200 88 - - ---- 2/2/0/0/0 0/0 \"GET /x HTTP/1.1\" 0/0/0/0/0 -/TLSv1.3/A",
+        );
+        assert_eq!(r.host, b"");
+    }
+
+    #[test]
+    fn captures_may_be_absent_or_hold_spaces_and_cookies_too() {
+        for captures in ["", "{} ", "{a b|} {c {d} e} ", "{Mozilla/5.0 (X11; Linux)|shop.example} "]
+        {
+            let r = record(&format!(
+                "0/0/1/2/3 200 88 - - ---- 2/2/0/0/0 0/0 {captures}\"GET /a HTTP/1.1\""
+            ));
+            assert_eq!((r.path, r.truncated), (&b"/a"[..], false), "{captures}");
+        }
+        let r = record("0/0/1/2/3 200 88 S=a b c T=d --VN 2/2/0/3/+2 4/5 \"GET /a HTTP/1.1\"");
+        assert_eq!((r.end.flags, r.server_conns, r.queued), (&b"--VN"[..], Some(3), Some((4, 5))));
+        assert_eq!((r.retries, r.redispatched), (2, true));
+    }
+
+    #[test]
+    fn a_line_cut_by_the_syslog_length_is_read_as_far_as_it_goes() {
+        let r = record("0/0/1/2/3 200 88 - - ---- 2/2/0/0/0 0/0 {} \"GET /a/long/pa");
+        assert_eq!((r.path, r.truncated, r.total), (&b"/a/long/pa"[..], true, exact(3)));
+        let r = record("0/0/1/2/3 200 88 - - ---- 2/2/0/0/0 0/0 {} \"GET /a?x=");
+        assert_eq!((r.path, r.truncated), (&b"/a"[..], true));
+        let r = record("0/0/1/2/3 200 88 - - ---- 2/2/0/0/0 0/0 {Mozilla/5.0 (X11");
+        assert_eq!((r.path, r.truncated), (&b""[..], true));
+        for (rest, reject) in [
+            ("0/0/1/2/3 200 88 - - ---- 2/2/0/0/0 0/0", Reject::Incomplete("the request")),
+            ("0/0/1/2/3 200 88 - - ---- 2/2/0/0/", Reject::Malformed("the termination state")),
+            ("0/0/1/2/3 200 ", Reject::Malformed("the bytes sent")),
+            ("0/0/1/2", Reject::Malformed("the timers")),
+            ("0/0/1/2/3 2000 88 -", Reject::Malformed("the status code")),
+        ] {
+            assert_eq!(read(format!("{START}{rest}").leak()).unwrap_err(), reject, "{rest}");
+        }
+    }
+
+    #[test]
+    fn timers_that_were_never_reached_are_absent_and_the_request_is_not_timed() {
+        let r = record("0/0/0/-1/3001 504 194 - - sH-- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"");
+        assert_eq!(spans(&r), [exact(0), exact(0), exact(0), ABSENT, ABSENT, ABSENT]);
+        assert_eq!(
+            (r.total, r.timed(), r.end.blames),
+            (Span::bound(3_001_000), false, Some(Segment::Backend))
+        );
+        let r = record("-1/-1/-1/-1/3002 408 212 - - cR-- 1/1/0/0/0 0/0 \"<BADREQ>\"");
+        assert_eq!(spans(&r), [ABSENT; 6]);
+        assert_eq!(
+            (r.method, r.path, r.end.blames),
+            (&b""[..], &b"<BADREQ>"[..], Some(Segment::Client))
+        );
+        let r = record("0/-1/-1/-1/0 -1 0 - - CQ-- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"");
+        assert_eq!(
+            (r.code, r.bytes_out, r.end.client_aborted, r.end.blames),
+            (0, Some(0), true, None)
+        );
+    }
+
+    #[test]
+    fn logasap_gives_lower_bounds() {
+        let r = record("0/0/1/2/+3 200 +88 - - ---- 2/2/0/0/0 0/0 \"GET /a HTTP/1.1\"");
+        assert_eq!((r.total, r.phases.of(EdgePhase::Body)), (Span::bound(3000), Span::bound(0)));
+        assert_eq!((r.bytes_out, r.timed()), (Some(88), false));
+    }
+
+    #[test]
+    fn an_upload_hides_in_the_wait_and_a_retry_in_the_queue() {
+        let r = record("0/0/0/801/801 200 88 - - ---- 2/2/0/0/0 0/0 \"POST /a HTTP/1.1\"");
+        assert_eq!(r.phases.of(EdgePhase::Wait), mixed(801));
+        let r = record("0/1002/-1/-1/1002 503 222 - - SC-- 1/1/0/0/1 0/0 \"GET /a HTTP/1.1\"");
+        assert_eq!(
+            (r.phases.of(EdgePhase::Queue), r.end.blames),
+            (mixed(1002), Some(Segment::Backend))
+        );
+    }
+
+    #[test]
+    fn what_the_balancer_answers_itself_is_local() {
+        for line in [
+            "0/-1/-1/-1/0 403 192 - - PR-- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"",
+            "0/-1/-1/-1/0 302 98 - - LR-- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"",
+            "0/-1/5000/-1/5000 500 192 - - PT-- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"",
+        ] {
+            assert!(record(line).end.local, "{line}");
+        }
+        let line = START.replace("srv1", "<STATS>")
+            + "0/0/0/0/0 200 9 - - LR-- 1/1/0/0/0 0/0 \"GET /s HTTP/1.1\"";
+        assert!(read(line.leak()).unwrap().end.local);
+        let line = START.replace("srv1", "<NOSRV>")
+            + "0/5/-1/-1/5 503 9 - - sQ-- 1/1/0/0/0 0/0 \"GET /s HTTP/1.1\"";
+        let r = read(line.leak()).unwrap();
+        assert_eq!((r.end.local, r.end.blames), (false, Some(Segment::Edge)));
+    }
+
+    #[test]
+    fn a_client_that_was_kept_waiting_is_not_blamed_for_leaving() {
+        let blamed = |rest: &str| {
+            let r = record(rest);
+            assert!(r.end.client_aborted, "{rest}");
+            r.end.blames
+        };
+        let tail = "- - CD-- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"";
+        assert_eq!(blamed(&format!("0/0/0/1001/1001 200 0 {tail}")), None);
+        assert_eq!(blamed(&format!("0/0/0/1/1001 200 9 {tail}")), Some(Segment::Client));
+        let tail = "- - CC-- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"";
+        assert_eq!(blamed(&format!("0/0/-1/-1/3000 503 0 {tail}")), None);
+        assert_eq!(blamed(&format!("0/0/-1/-1/20 503 0 {tail}")), Some(Segment::Client));
+    }
+
+    #[test]
+    fn targets_that_are_no_paths() {
+        for (request, host, path) in [
+            ("OPTIONS * HTTP/1.1", "", "*"),
+            ("CONNECT shop.example:443 HTTP/1.1", "", "shop.example:443"),
+            ("GET http://shop.example HTTP/1.1", "shop.example", "/"),
+            ("GET /", "", "/"),
+            ("GET  HTTP/1.1", "", ""),
+        ] {
+            let r = record(&format!("0/0/1/2/3 200 88 - - ---- 2/2/0/0/0 0/0 \"{request}\""));
+            assert_eq!((r.host, r.path), (host.as_bytes(), path.as_bytes()), "{request}");
+        }
+    }
+
+    #[test]
+    fn marks_are_never_better_than_what_the_balancer_knows() {
+        let r = record("1/2/3/4/20 200 88 - - ---- 2/2/0/0/0 0/0 \"GET /a HTTP/1.1\"");
+        assert_eq!(r.phases.of(EdgePhase::Body), mixed(10));
+        assert_eq!(r.phases.of(EdgePhase::ClientOut).mark, Mark::Absent);
+    }
+}
