@@ -11,6 +11,7 @@ pub mod blame;
 mod cursor;
 pub mod format;
 pub mod formats;
+pub mod framing;
 mod merge;
 pub mod names;
 pub mod record;

@@ -14,6 +14,7 @@ const ENTRIES: &[Entry] = &[
     ("config", whyslow::config::read::fuzz_config),
     ("dns_answer", whyslow_dial::dns::fuzz_dns_answer),
     ("frames", whyslow_dial::fuzz_frames),
+    ("framing", whyslow_edge::framing::fuzz_framing),
     ("guard", whyslow_probe::guard::fuzz_guard),
     ("haproxy", whyslow_edge::formats::haproxy::fuzz_haproxy),
     ("journal", whyslow_store::journal::fuzz_journal),
