@@ -316,7 +316,7 @@ fn arrival(mono: Mono, wall: Wall, stamp: Option<Wall>) -> Mono {
     Mono::from_nanos(mono.as_nanos().saturating_sub(age.as_nanos().try_into().unwrap_or(0)))
 }
 
-fn address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> IpAddr {
+pub(crate) fn address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> IpAddr {
     let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     if usize::try_from(len).is_ok_and(|len| len < size_of::<libc::sockaddr_in>()) {
         return unknown;
@@ -341,7 +341,7 @@ fn address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> IpAddr {
 const STAMP_AGE_MAX: Duration = Duration::from_mins(1);
 /// Room for the answers of thousands of targets; the kernel grants less by its own limit.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
-const ADDRESS_BYTES: libc::socklen_t = 128;
+pub(crate) const ADDRESS_BYTES: libc::socklen_t = 128;
 const BATCH_COUNT: libc::c_uint = 32;
 /// `include/uapi/linux/icmp.h`; libc has neither these two nor their IPv6 twin.
 const SOL_RAW: i32 = 255;

@@ -1,5 +1,6 @@
 //! What whyslow asks of Linux directly: clocks, capabilities, kernel facts about a connection,
-//! raw ICMP sockets with kernel receive stamps, and passing file descriptors between processes.
+//! raw ICMP sockets with kernel receive stamps, datagrams in batches with the count of those lost,
+//! unix sockets at a path, and passing file descriptors between processes.
 //!
 //! This is the only crate with `unsafe`. Each block says why it is sound, and no type of ours
 //! hands out anything whose misuse could break memory.
@@ -8,15 +9,18 @@
 
 pub mod clock;
 mod control;
+pub mod datagrams;
 pub mod discipline;
 pub mod disk;
 pub mod error;
 pub mod icmp;
 pub mod pass;
+pub mod poll;
 pub mod privilege;
 pub mod process;
 pub mod random;
 pub mod tcp_info;
+pub mod unix;
 pub mod watch;
 
 pub use error::Error;
