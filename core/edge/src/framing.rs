@@ -224,8 +224,7 @@ fn count(bytes: &[u8]) -> Count {
     match bytes.get(digits) {
         None => Count::Unfinished,
         Some(b' ') if digits > 0 => {
-            let value =
-                bytes[..digits].iter().fold(0_usize, |n, b| n * 10 + usize::from(b - b'0'));
+            let value = bytes[..digits].iter().fold(0_usize, |n, b| n * 10 + usize::from(b - b'0'));
             Count::Octets(value, digits)
         }
         Some(_) => Count::None,

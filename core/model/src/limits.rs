@@ -129,3 +129,11 @@ pub const EDGE_ROUTE_SEGMENTS_MAX: usize = 16;
 pub const EDGE_ROUTE_GLOBS_MAX: usize = 1000;
 /// Windows one source keeps open, late ones and such of a clock that is ahead included.
 pub const EDGE_WINDOWS_OPEN_MAX: usize = 128;
+/// Balancers' logs one process reads.
+pub const EDGE_SOURCES_MAX: usize = 64;
+/// Files one source follows at once.
+pub const EDGE_FILES_MAX: usize = 256;
+/// Connections of one source that lines come in by; further ones are turned away and counted.
+pub const EDGE_CONNECTIONS_MAX: usize = 256;
+/// Sockets that share one source's UDP address.
+pub const EDGE_SHARDS_MAX: usize = 16;

@@ -7,6 +7,7 @@ pub mod asn;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod edge;
 pub mod live;
 pub mod pipeline;
 pub mod prober;

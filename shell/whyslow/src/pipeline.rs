@@ -1,8 +1,9 @@
 //! `whyslow up`: the planes, the store and the pages, wired together.
 //!
 //! ```text
-//! probe ─ observations, samples ─ store ─┬─ pages, API
-//!   ▲                                    └─ PromQL
+//! probe ─ observations, samples ─┬─ store ─┬─ pages, API
+//! edge ── windows, slow requests ┘         └─ PromQL
+//!   ▲
 //!   └──────── configuration ◄─ file, SIGHUP, pages
 //! ```
 
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::secret::{SecretError, reveal};
 use crate::config::{Config, Current, NotInForce, Snapshot};
+use crate::edge::Edge;
 use crate::live::Live;
 use crate::prober::sockets::Sockets;
 use crate::prober::{Plan, Prober};
@@ -112,7 +114,8 @@ impl Running {
         let prober = Prober::start(Plan::of(&config), db.clone(), live.clone(), sockets)
             .map_err(StartError::Prober)?;
         let probing = prober.counter_source();
-        let state = AppState::new(db, live, current, probing, access, stopping.clone());
+        let mut state = AppState::new(db, live, current, probing, access, stopping.clone());
+        state.edge = Arc::new(Edge::start(&config));
         state.read_asn();
         let state = Arc::new(state);
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
@@ -143,7 +146,7 @@ impl Running {
                 () = self.state.db.ended() => return Err(StoreEnded),
                 Ok(()) = changes.changed() => {
                     let snapshot = changes.borrow_and_update().clone();
-                    self.adopt(&snapshot);
+                    self.adopt(&snapshot).await;
                 }
             }
         }
@@ -153,19 +156,30 @@ impl Running {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         self.prober.stop().await;
+        let edge = Arc::clone(&self.state.edge);
+        blocking("the logs that are read", move || edge.stop()).await;
         // It fails only where the role is gone already.
         let _ = self.web.await;
         self.state.db.clone().close().await;
     }
 
     /// Lets a configuration take effect everywhere.
-    fn adopt(&self, snapshot: &Snapshot) {
+    async fn adopt(&self, snapshot: &Snapshot) {
         self.prober.reload(Plan::of(&snapshot.config));
         self.state.read_asn();
+        let (edge, config) = (Arc::clone(&self.state.edge), Arc::clone(&snapshot.config));
+        blocking("the logs that are read", move || edge.reload(&config)).await;
         match access(&snapshot.config, self.address) {
             Ok(access) => self.state.replace_access(access),
             Err(error) => tracing::error!("callers are judged by the old tokens: {error}"),
         }
+    }
+}
+
+/// Does what may wait for threads, where waiting is allowed.
+async fn blocking(what: &str, work: impl FnOnce() + Send + 'static) {
+    if let Err(error) = tokio::task::spawn_blocking(work).await {
+        tracing::error!("{what} ended in a mistake of whyslow's own: {error}");
     }
 }
 

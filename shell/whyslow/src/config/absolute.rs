@@ -4,6 +4,7 @@ use std::path::Path;
 
 use whyslow_probe::spec::{Auth, CheckSpec, SecretRef, Text};
 
+use super::edge::Input;
 use super::types::Config;
 
 /// Makes every file name in `config` absolute.
@@ -13,6 +14,14 @@ pub fn file_names(config: &mut Config, base: &Path) {
     }
     for table in &mut config.asn {
         *table = base.join(&*table);
+    }
+    for source in &mut config.edge {
+        match &mut source.input {
+            Input::Files(path) | Input::UnixDgram(path) | Input::UnixStream(path) => {
+                *path = base.join(&*path);
+            }
+            Input::Stdin | Input::SyslogUdp(_) | Input::SyslogTcp(_) | Input::Journald(_) => {}
+        }
     }
     config.token.iter_mut().for_each(|token| secret(token, base));
     config.agents.values_mut().for_each(|agent| secret(&mut agent.token, base));

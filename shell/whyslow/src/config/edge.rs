@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -36,7 +36,7 @@ pub struct EdgeSource {
     pub time_zone: Zone,
     /// Networks that may send to syslog-udp and syslog-tcp; everybody where left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub from: Vec<IpNet>,
+    pub from: Vec<Network>,
     /// Where files that are there at the first start are read from.
     #[serde(default, skip_serializing_if = "ReadFrom::is_beginning")]
     pub read_from: ReadFrom,
@@ -120,39 +120,6 @@ impl fmt::Display for Input {
     }
 }
 
-impl Serialize for Input {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Input {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl JsonSchema for Input {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        Cow::Borrowed("Input")
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "examples": [
-                "file:/var/log/haproxy*.log", "stdin:", "syslog-udp:0.0.0.0:5514",
-                "syslog-tcp:127.0.0.1:5514", "unix-dgram:/run/whyslow/lb.dgram",
-                "unix-stream:/run/whyslow/lb.sock", "journald:haproxy.service",
-            ],
-        })
-    }
-}
-
 /// Where files that are there at the first start are read from.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -167,7 +134,6 @@ pub enum ReadFrom {
 }
 
 impl ReadFrom {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     const fn is_beginning(&self) -> bool {
         matches!(self, Self::Beginning)
     }
@@ -191,7 +157,6 @@ pub enum Zone {
 pub struct NotAZone(String);
 
 impl Zone {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     const fn is_local(&self) -> bool {
         matches!(self, Self::Local)
     }
@@ -244,35 +209,6 @@ impl fmt::Display for Zone {
     }
 }
 
-impl Serialize for Zone {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Zone {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl JsonSchema for Zone {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        Cow::Borrowed("Zone")
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "examples": ["local", "UTC", "+02:00", "Europe/Paris"],
-        })
-    }
-}
-
 /// Access rights of a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketMode(pub u32);
@@ -293,34 +229,90 @@ impl FromStr for SocketMode {
     }
 }
 
-impl Serialize for SocketMode {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(&format_args!("{:04o}", self.0))
+impl fmt::Display for SocketMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for SocketMode {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+/// A network, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(pub IpNet);
+
+/// A text that is no network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a network; write an address or ADDRESS/BITS, such as 10.0.0.0/8")]
+pub struct NotANetwork(String);
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse::<IpNet>().or_else(|_| address());
+        network.map(Self).map_err(|_| NotANetwork(text.chars().take(60).collect()))
     }
 }
 
-impl JsonSchema for SocketMode {
-    fn inline_schema() -> bool {
-        true
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
+}
 
-    fn schema_name() -> Cow<'static, str> {
-        Cow::Borrowed("SocketMode")
-    }
+/// Lets a type that is parsed and printed stand as a text in the configuration and its schema.
+macro_rules! text {
+    ($($type:ident: $schema:tt,)*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "pattern": "^[0-7]{3,4}$",
-            "examples": ["0660", "0666"],
-        })
-    }
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($type))
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+text! {
+    Input: {
+        "type": "string",
+        "examples": [
+            "file:/var/log/haproxy*.log", "stdin:", "syslog-udp:0.0.0.0:5514",
+            "syslog-tcp:127.0.0.1:5514", "unix-dgram:/run/whyslow/lb.dgram",
+            "unix-stream:/run/whyslow/lb.sock", "journald:haproxy.service",
+        ],
+    },
+    Zone: {
+        "type": "string",
+        "examples": ["local", "UTC", "+02:00", "Europe/Paris"],
+    },
+    SocketMode: {
+        "type": "string",
+        "pattern": "^[0-7]{3,4}$",
+        "examples": ["0660", "0666"],
+    },
+    Network: {
+        "type": "string",
+        "examples": ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"],
+    },
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod absolute;
 pub mod added;
 pub mod current;
 pub mod difference;
+pub mod edge;
 pub mod load;
 pub mod merge;
 pub mod node;
@@ -22,6 +23,7 @@ pub mod types;
 pub mod world;
 
 pub use current::{Current, NotInForce, Origin, Refused, Snapshot, default_data};
+pub use edge::{EdgeSource, Input, Network, ReadFrom, SocketMode, Zone};
 pub use load::{LoadError, load};
 pub use planned::{CheckId, PlannedCheck};
 pub use problem::Problems;

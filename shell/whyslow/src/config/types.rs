@@ -13,6 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use whyslow_model::{Duration, limits};
 use whyslow_probe::spec::{CheckSpec, PathSpec, SecretRef};
 
+use super::edge::EdgeSource;
+
 /// The whole configuration. Every key may be left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -38,6 +40,9 @@ pub struct Config {
     /// What is watched.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub services: BTreeMap<String, Service>,
+    /// Balancers' logs, which are read as they are written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edge: Vec<EdgeSource>,
     /// Other whyslow agents, by name, that may post observations and samples here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<String, Agent>,
@@ -57,6 +62,7 @@ impl Default for Config {
             retention: default_retention(),
             storage: Storage::default(),
             services: BTreeMap::new(),
+            edge: Vec::new(),
             agents: BTreeMap::new(),
             asn: Vec::new(),
         }

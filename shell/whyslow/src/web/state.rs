@@ -9,6 +9,7 @@ use whyslow_model::limits::LIVE_STREAMS_MAX;
 
 use crate::asn::Tables;
 use crate::config::{Config, Current};
+use crate::edge::Edge;
 use crate::live::Live;
 use crate::prober::ProberCounters;
 use crate::storage::{Db, StorageError};
@@ -29,6 +30,8 @@ pub struct AppState {
     pub families: Families,
     /// What the prober counts of itself.
     pub probing: Probing,
+    /// The balancers' logs that are read.
+    pub edge: Arc<Edge>,
     /// What the listener counts of itself.
     pub web: WebCounts,
     /// Where queries take their turn.
@@ -74,6 +77,7 @@ impl AppState {
             live,
             families: Families::default(),
             probing: Probing(Box::new(probing)),
+            edge: Arc::default(),
             web: WebCounts::default(),
             queries: Gate::default(),
             started: whyslow_sys::clock::wall(),

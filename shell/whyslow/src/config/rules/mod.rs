@@ -2,6 +2,7 @@
 //! contradict, secrets that are not there. One file per part.
 
 mod checks;
+mod edge;
 mod listener;
 mod names;
 mod storage;
@@ -25,7 +26,7 @@ pub(super) struct Places<'a> {
 /// One part's rules.
 type Rule = fn(&Config, &World<'_>, &mut Findings<'_, '_>);
 
-const ALL: [Rule; 4] = [names::apply, checks::apply, listener::apply, storage::apply];
+const ALL: [Rule; 5] = [names::apply, checks::apply, listener::apply, storage::apply, edge::apply];
 
 /// Applies every rule.
 pub(super) fn apply(

@@ -102,7 +102,7 @@ fn named(name: &str, steps: &[Step<'_>], findings: &mut Findings<'_, '_>) {
 }
 
 /// Why a text cannot name a thing of ours: it becomes a label, an id and part of an address.
-fn wrong_name(name: &str) -> Option<String> {
+pub(super) fn wrong_name(name: &str) -> Option<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let begins = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     if begins && name.len() <= NAME_LETTERS_MAX && name.bytes().all(allowed) {

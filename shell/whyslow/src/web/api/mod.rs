@@ -1,6 +1,7 @@
 //! What programs ask for.
 
 pub mod checks;
+pub mod edge_sources;
 pub mod exposition;
 pub mod families;
 pub mod in_force;
@@ -49,5 +50,6 @@ pub fn router() -> Router<Arc<AppState>> {
         .route("/api/v1/config", get(in_force::in_force))
         .route("/api/v1/config/reload", post(checks::reload))
         .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/edge/sources", get(edge_sources::list))
         .route("/api/v1/live", get(live::follow))
 }

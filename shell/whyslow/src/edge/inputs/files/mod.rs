@@ -1,0 +1,214 @@
+//! Files, followed through rotation by rename and by copy and truncation.
+//!
+//! A file is known by its device and number, not by its name: what a rename left under another
+//! name is read to its end beside its successor. A file that was truncated is known by its first
+//! bytes in the copy that was made of it, and its last lines are read there.
+
+mod follow;
+mod names;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use whyslow_model::limits::EDGE_FILES_MAX;
+
+use super::super::run::{Ended, Place};
+use super::super::worker::Worker;
+use crate::config::ReadFrom;
+use follow::{FileId, Follow, Turn};
+
+/// How often the directory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long to rest when nothing new is there.
+const REST: Duration = Duration::from_millis(100);
+/// How long a file that lost its name is still watched; writers reopen by then.
+const ORPHAN_FOR: Duration = Duration::from_mins(2);
+
+/// The files of one source.
+#[derive(Debug)]
+struct Files {
+    pattern: PathBuf,
+    follows: Vec<Follow>,
+    /// Copies of files that are followed themselves.
+    copies: BTreeSet<FileId>,
+    looked: Option<Instant>,
+    /// Whether files that are there now were there before the source was.
+    first: bool,
+    read_from: ReadFrom,
+}
+
+pub(super) fn read(pattern: &Path, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
+    let mut files = Files::new(pattern, place.config.read_from);
+    loop {
+        if place.stop.is_told() {
+            return Ok(Ended::Stopped);
+        }
+        worker.tick();
+        if files.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            files.look(worker)?;
+        }
+        if !files.turn(worker) {
+            place.stop.rest(REST);
+        }
+    }
+}
+
+impl Files {
+    fn new(pattern: &Path, read_from: ReadFrom) -> Self {
+        Self {
+            pattern: pattern.to_owned(),
+            follows: Vec::new(),
+            copies: BTreeSet::new(),
+            looked: None,
+            first: true,
+            read_from,
+        }
+    }
+
+    /// Looks at the directory: finds new files, and those that lost their name.
+    fn look(&mut self, worker: &mut Worker) -> Result<(), String> {
+        self.looked = Some(Instant::now());
+        let found = names::matching(&self.pattern)
+            .map_err(|e| format!("cannot look for {}: {e}", self.pattern.display()))?;
+        let problem = found
+            .is_empty()
+            .then(|| format!("there is no file {}", self.pattern.display()))
+            .filter(|_| self.follows.is_empty());
+        worker.gauge(|g| g.problem = problem);
+        for follow in &mut self.follows {
+            let named = found.iter().any(|(path, id)| *path == follow.path && *id == follow.id);
+            if named {
+                follow.orphan_since = None;
+            } else if let Some((path, _)) = found.iter().find(|(_, id)| *id == follow.id) {
+                path.clone_into(&mut follow.path);
+            } else {
+                follow.orphan_since.get_or_insert_with(Instant::now);
+            }
+        }
+        self.copies.retain(|id| found.iter().any(|(_, known)| known == id));
+        for (path, id) in found {
+            if !self.copies.contains(&id) && self.follows.iter().all(|f| f.id != id) {
+                self.add(&path, worker);
+            }
+        }
+        self.first = false;
+        self.forget(worker);
+        let behind = self.follows.iter().map(Follow::behind).sum();
+        let files = self.follows.len() as u64;
+        worker.gauge(|g| (g.files, g.behind_bytes) = (files, behind));
+        Ok(())
+    }
+
+    /// Begins to follow a file.
+    fn add(&mut self, path: &Path, worker: &mut Worker) {
+        if self.follows.len() >= EDGE_FILES_MAX {
+            let told = format!("more than {EDGE_FILES_MAX} files; the rest is not read");
+            worker.gauge(|g| g.problem = Some(told));
+            return;
+        }
+        let from_end = self.first && self.read_from == ReadFrom::End;
+        let opened = Follow::open(path, 0).and_then(|follow| {
+            let size = follow.size();
+            if from_end { Follow::open(path, size) } else { Ok(follow) }
+        });
+        let mut follow = match opened {
+            Ok(follow) => follow,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return,
+            Err(e) => {
+                let told = format!("cannot read {}: {e}", path.display());
+                worker.gauge(|g| g.problem = Some(told));
+                return;
+            }
+        };
+        if self.follows.iter().any(|known| is_copy(&follow, known)) {
+            self.copies.insert(follow.id);
+            return;
+        }
+        follow.peek(worker);
+        self.follows.push(follow);
+    }
+
+    /// Lets go of files that lost their name and have been silent since.
+    fn forget(&mut self, worker: &mut Worker) {
+        self.follows.retain_mut(|follow| {
+            let over = follow.orphan_since.is_some_and(|since| since.elapsed() > ORPHAN_FOR)
+                && follow.behind() == 0;
+            if over {
+                follow.finish(worker);
+            }
+            !over
+        });
+    }
+
+    /// Reads a piece: of the file whose next lines are the oldest, as long as some are behind; a
+    /// piece of each after that. False where nothing new is there.
+    fn turn(&mut self, worker: &mut Worker) -> bool {
+        let behind = (0..self.follows.len()).filter(|i| !self.follows[*i].caught_up);
+        if let Some(oldest) = behind.min_by_key(|i| self.follows[*i].at_us) {
+            self.turn_of(oldest, worker);
+            return true;
+        }
+        let mut any = false;
+        for index in 0..self.follows.len() {
+            any |= self.turn_of(index, worker);
+        }
+        any
+    }
+
+    fn turn_of(&mut self, index: usize, worker: &mut Worker) -> bool {
+        let follow = &mut self.follows[index];
+        match follow.turn(worker) {
+            Ok(Turn::Read) => true,
+            Ok(Turn::AtEnd) => false,
+            Ok(Turn::Truncated) => {
+                self.truncated(index, worker);
+                true
+            }
+            Err(e) => {
+                let told = format!("cannot read {}: {e}", follow.path.display());
+                worker.gauge(|g| g.problem = Some(told));
+                follow.caught_up = true;
+                false
+            }
+        }
+    }
+
+    /// Reads the last lines of a truncated file in the copy that was made of it, then begins anew.
+    fn truncated(&mut self, index: usize, worker: &mut Worker) {
+        let follow = &mut self.follows[index];
+        let position = follow.position();
+        let copy = names::siblings(&follow.path).into_iter().find_map(|path| {
+            let copy = Follow::open(&path, position).ok()?;
+            let fits = copy.size() >= position && copy.begins_with(follow.head());
+            (copy.id != follow.id && fits).then_some(copy)
+        });
+        match copy {
+            Some(mut copy) => {
+                self.copies.insert(copy.id);
+                copy.counted_to = follow.counted_to;
+                while copy.turn(worker).is_ok_and(|turn| turn == Turn::Read) {}
+                copy.finish(worker);
+            }
+            None if position > 0 => {
+                worker.count(|t| t.unsure += 1);
+                let path = follow.path.display();
+                tracing::warn!(
+                    "{path} was truncated, and no copy of it is there: lines written just before may be lost"
+                );
+            }
+            None => {}
+        }
+        if let Err(e) = follow.begin_anew() {
+            tracing::warn!("cannot read {} anew: {e}", follow.path.display());
+        }
+    }
+}
+
+/// Whether a new file is a copy of one that is followed, as copy and truncation makes it.
+fn is_copy(new: &Follow, known: &Follow) -> bool {
+    new.begins_with(known.head()) && known.head().len() >= follow::HEAD_BYTES_SURE
+}
+
+#[cfg(test)]
+mod tests;

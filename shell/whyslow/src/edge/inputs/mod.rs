@@ -1,0 +1,33 @@
+//! The inputs there are, one file each.
+
+mod files;
+mod stdin;
+mod stream;
+
+use super::run::{Ended, Place};
+use super::worker::Worker;
+use crate::config::Input;
+
+/// Reads an input until told to stop.
+///
+/// # Errors
+/// In words, why nothing is read; it is tried again.
+pub(super) fn read(place: &Place, worker: &mut Worker) -> Result<Ended, String> {
+    match &place.config.input {
+        Input::Files(pattern) => files::read(pattern, place, worker),
+        Input::Stdin => stdin::read(place, worker),
+        Input::SyslogTcp(address) => stream::read_tcp(*address, place, worker),
+        Input::UnixStream(path) => stream::read_unix(path, place, worker),
+        Input::SyslogUdp(_) | Input::UnixDgram(_) | Input::Journald(_) => {
+            Err(format!("{} is not read yet", place.config.input))
+        }
+    }
+}
+
+/// An error of ours with its hint, in one line.
+fn told(error: &whyslow_sys::Error) -> String {
+    match error.hint {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.to_string(),
+    }
+}
