@@ -5,32 +5,70 @@ use serde::{Deserialize, Serialize};
 /// Buckets to a doubling: Prometheus' native schema 5, so a value is known within ±1.09 %.
 pub const BUCKETS_PER_DOUBLING: i32 = 32;
 
+/// Distinct buckets up to which a histogram is a sorted list; beyond it is an array.
+const FEW_MAX: usize = 64;
+
 /// How many observations fell into each bucket; bucket `i` holds seconds in
 /// `(2^((i-1)/32), 2^(i/32)]`, and zero has a bucket of its own.
 ///
-/// Merging adds counts, so the order of merging never shows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Merging adds counts, so the order of merging never shows. Serialised as
+/// `{"zero": n, "buckets": [[index, n], …]}`, empty buckets left out.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Plain", into = "Plain")]
 pub struct Histogram {
     zero: u64,
-    /// The index of `counts[0]`; no meaning while `counts` is empty.
+    counts: Counts,
+}
+
+/// Most histograms are of rare keys and hold a handful of buckets; the few of busy keys are hot.
+#[derive(Clone, Debug)]
+enum Counts {
+    /// Ascending by bucket; at most [`FEW_MAX`], and each count fits.
+    Few(Vec<(i16, u16)>),
+    Many(Many),
+}
+
+#[derive(Clone, Debug)]
+struct Many {
+    /// The bucket of `counts[0]`.
     first: i32,
+    /// Never empty.
     counts: Vec<u64>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
 }
 
 impl Histogram {
     /// Counts one duration of so many microseconds.
+    #[inline]
     pub fn observe(&mut self, micros: u64) {
         match bucket(micros) {
             None => self.zero += 1,
-            Some(index) => *self.slot(index) += 1,
+            Some(index) => self.add(index, 1),
         }
     }
 
     /// Adds what `other` counted.
     pub fn merge(&mut self, other: &Self) {
         self.zero += other.zero;
-        for (index, n) in other.buckets() {
-            *self.slot(index) += n;
+        match &other.counts {
+            Counts::Few(few) => {
+                few.iter().for_each(|(index, n)| self.add(i32::from(*index), u64::from(*n)));
+            }
+            Counts::Many(theirs) => {
+                let mine = self.become_many(theirs.first);
+                mine.reach(theirs.first);
+                let last =
+                    theirs.first + i32::try_from(theirs.counts.len()).unwrap_or(i32::MAX) - 1;
+                let from = mine.reach(last) + 1 - theirs.counts.len();
+                for (mine, n) in mine.counts[from..].iter_mut().zip(&theirs.counts) {
+                    *mine += n;
+                }
+            }
         }
     }
 
@@ -41,12 +79,22 @@ impl Histogram {
 
     /// Buckets that are not empty, ascending: index and count; zeros apart.
     pub fn buckets(&self) -> impl Iterator<Item = (i32, u64)> {
-        (self.first..).zip(self.counts.iter().copied()).filter(|(_, n)| *n > 0)
+        let (few, first, many) = match &self.counts {
+            Counts::Few(few) => (few.as_slice(), 0, &[][..]),
+            Counts::Many(many) => (&[][..], many.first, many.counts.as_slice()),
+        };
+        let few = few.iter().map(|(index, n)| (i32::from(*index), u64::from(*n)));
+        few.chain((first..).zip(many.iter().copied()).filter(|(_, n)| *n > 0))
     }
 
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
-        self.zero + self.counts.iter().sum::<u64>()
+        self.zero + self.buckets().map(|(_, n)| n).sum::<u64>()
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.zero == 0 && self.buckets().next().is_none()
     }
 
     /// How many lie at or below the bound `2^(index/32)` seconds.
@@ -82,10 +130,61 @@ impl Histogram {
         None
     }
 
-    fn slot(&mut self, index: i32) -> &mut u64 {
-        if self.counts.is_empty() {
-            self.first = index;
+    #[inline]
+    fn add(&mut self, index: i32, n: u64) {
+        if let Counts::Many(many) = &mut self.counts
+            && let Ok(at) = usize::try_from(index - many.first)
+            && let Some(count) = many.counts.get_mut(at)
+        {
+            *count += n;
+        } else {
+            self.add_apart(index, n);
         }
+    }
+
+    /// Adds to a bucket that has no place in an array yet.
+    fn add_apart(&mut self, index: i32, n: u64) {
+        if let Counts::Few(few) = &mut self.counts
+            && let (Ok(index), Ok(n)) = (i16::try_from(index), u16::try_from(n))
+        {
+            match few.binary_search_by_key(&index, |(i, _)| *i) {
+                Ok(at) if few[at].1.checked_add(n).is_some() => {
+                    few[at].1 += n;
+                    return;
+                }
+                Err(at) if few.len() < FEW_MAX => {
+                    few.insert(at, (index, n));
+                    return;
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let many = self.become_many(index);
+        let at = many.reach(index);
+        many.counts[at] += n;
+    }
+
+    /// Makes it an array, one that begins at `index` where it is empty.
+    fn become_many(&mut self, index: i32) -> &mut Many {
+        if let Counts::Few(few) = &self.counts {
+            let first = few.first().map_or(index, |(first, _)| i32::from(*first));
+            let mut many = Many { first, counts: vec![0] };
+            for (index, n) in few {
+                let at = many.reach(i32::from(*index));
+                many.counts[at] = u64::from(*n);
+            }
+            self.counts = Counts::Many(many);
+        }
+        match &mut self.counts {
+            Counts::Many(many) => many,
+            Counts::Few(_) => unreachable!("made an array above"),
+        }
+    }
+}
+
+impl Many {
+    /// Where a bucket is, once the array reaches it.
+    fn reach(&mut self, index: i32) -> usize {
         if index < self.first {
             let more = usize::try_from(self.first - index).unwrap_or(0);
             self.counts.splice(0..0, std::iter::repeat_n(0, more));
@@ -95,7 +194,39 @@ impl Histogram {
         if at >= self.counts.len() {
             self.counts.resize(at + 1, 0);
         }
-        &mut self.counts[at]
+        at
+    }
+}
+
+/// Two histograms are equal where their buckets are, however they are held.
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        self.zero == other.zero && self.buckets().eq(other.buckets())
+    }
+}
+
+impl Eq for Histogram {}
+
+/// The serialised shape.
+#[derive(Serialize, Deserialize)]
+struct Plain {
+    zero: u64,
+    buckets: Vec<(i16, u64)>,
+}
+
+impl From<Histogram> for Plain {
+    fn from(histogram: Histogram) -> Self {
+        // No duration has a bucket outside: 2^64 µs are in bucket 1411.
+        let short = |(index, n)| Some((i16::try_from(index).ok()?, n));
+        Self { zero: histogram.zero, buckets: histogram.buckets().filter_map(short).collect() }
+    }
+}
+
+impl From<Plain> for Histogram {
+    fn from(plain: Plain) -> Self {
+        let mut histogram = Self { zero: plain.zero, counts: Counts::default() };
+        plain.buckets.into_iter().for_each(|(index, n)| histogram.add(i32::from(index), n));
+        histogram
     }
 }
 
@@ -109,18 +240,83 @@ fn half_bucket() -> f64 {
     (0.5 / f64::from(BUCKETS_PER_DOUBLING)).exp2()
 }
 
+/// Bits of a double's mantissa.
+const MANTISSA_BITS: u32 = 52;
+/// A double's mantissa.
+const MANTISSA: u64 = (1 << MANTISSA_BITS) - 1;
+
+/// The mantissas of the bucket bounds between one power of two microseconds and the next:
+/// `1e6 * 2^(i/32)` for 32 consecutive `i`, of which the first with exponent 0 is -637. The bound
+/// of a power of two seconds is exact.
+const BOUNDS: [u64; 32] = [
+    0x048846692c19e,
+    0x0a3cbbb8ff349,
+    0x10112be1ac3b1,
+    0x16064a27f6a20,
+    0x1c1ccdbd8d8ea,
+    0x225571d70d17e,
+    0x28b0f5c27ae15,
+    0x2f301cfe40c40,
+    0x35d3af50a8476,
+    0x3c9c78dfd9bcb,
+    0x438b4a4a61de7,
+    0x4aa0f8c040e63,
+    0x51de5e1c861b7,
+    0x594458ff7aee3,
+    0x60d3cce960c38,
+    0x688da255c4a81,
+    0x7072c6d76c337,
+    0x78842d34def50,
+    0x80c2cd858fd8e,
+    0x892fa54faa057,
+    0x91cbb7a684c59,
+    0x9a980d49c2287,
+    0xa395b4c51c135,
+    0xacc5c290e397c,
+    0xb629513336754,
+    0xbfc18161eec34,
+    0xc98f7a2550d78,
+    0xd39468fb7b934,
+    0xddd181fc9f583,
+    0xe848000000000,
+    0xf2f924c1c6473,
+    0xfde63909a5374,
+];
+
+/// For each value of a mantissa's first six bits, how many bounds lie below all mantissas that
+/// begin so. Buckets are wider than a 64th, so at most one bound lies among those.
+const BELOW: [u8; 64] = {
+    let mut below = [0; 64];
+    let mut sixth = 0;
+    while sixth < 64 {
+        let mut n = 0;
+        while n < 32 && BOUNDS[n] < (sixth as u64) << (MANTISSA_BITS - 6) {
+            n += 1;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
+        {
+            below[sixth] = n as u8;
+        }
+        sixth += 1;
+    }
+    below
+};
+
 /// The bucket of a duration; `None` of zero.
+#[inline]
 pub fn bucket(micros: u64) -> Option<i32> {
     if micros == 0 {
         return None;
     }
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "2^53 µs are 285 years, and an index of that is below 2^11"
-    )]
-    let index = ((micros as f64 * 1e-6).log2() * f64::from(BUCKETS_PER_DOUBLING)).ceil() as i32;
-    Some(index)
+    #[expect(clippy::cast_precision_loss, reason = "2^53 µs are 285 years")]
+    let bits = (micros as f64).to_bits();
+    let mantissa = bits & MANTISSA;
+    #[expect(clippy::cast_possible_truncation, reason = "six bits, and eleven")]
+    let (first, exponent) =
+        ((mantissa >> (MANTISSA_BITS - 6)) as usize, (bits >> MANTISSA_BITS) as i32 - 1023);
+    let below = BELOW[first];
+    let one_more = BOUNDS.get(usize::from(below)).is_some_and(|bound| mantissa > *bound);
+    Some(BUCKETS_PER_DOUBLING * exponent - 637 + i32::from(below) + i32::from(one_more))
 }
 
 #[cfg(test)]
@@ -154,6 +350,70 @@ mod tests {
         a.merge(&b);
         assert_eq!(a.count(), both.count());
         assert!(a.buckets().eq(both.buckets()));
-        assert_eq!(a.count_up_to(0), 7);
+        assert_eq!(a.count_up_to(0), 6);
+    }
+
+    #[test]
+    fn a_bound_is_in_its_bucket_and_the_next_microsecond_is_not() {
+        // From 0.1 ms on the bounds lie more than a microsecond apart.
+        for index in -425..600 {
+            let bound = upper_bound(index) * 1e6;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "below 2^40"
+            )]
+            let micros = bound.floor() as u64;
+            assert_eq!(bucket(micros), Some(index), "{micros}");
+            assert_eq!(bucket(micros + 1), Some(index + 1), "{micros} + 1");
+        }
+        for (micros, index) in [(15_625, -192), (500_000, -32), (1_000_000, 0), (64_000_000, 192)] {
+            assert_eq!(bucket(micros), Some(index));
+        }
+        assert_eq!((bucket(0), bucket(1)), (None, Some(-637)));
+        assert!(bucket(u64::MAX).is_some_and(|i| i < 1500));
+    }
+
+    #[test]
+    fn equal_counts_are_equal_however_they_are_held_and_come_back_from_json() {
+        let (mut few, mut many) = (Histogram::default(), Histogram::default());
+        (1..=60_u64).for_each(|ms| few.observe(ms * 1000));
+        (1..=200_u64).for_each(|ms| many.observe(ms * 1000));
+        let mut other = Histogram::default();
+        (61..=200_u64).rev().for_each(|ms| other.observe(ms * 1000));
+        other.merge(&few);
+        assert_eq!(other, many);
+        assert_ne!(few, many);
+        for histogram in [few, many] {
+            let json = serde_json::to_string(&histogram).unwrap();
+            assert_eq!(serde_json::from_str::<Histogram>(&json).unwrap(), histogram);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_split_merges_to_the_same_counts(
+            values in proptest::collection::vec((0_u64..50_000_000, 0_usize..4), 0..600),
+        ) {
+            let mut whole = std::collections::BTreeMap::new();
+            let mut parts = vec![Histogram::default(); 4];
+            for (micros, part) in &values {
+                parts[*part].observe(*micros);
+                *whole.entry(bucket(*micros)).or_insert(0_u64) += 1;
+            }
+            let mut merged = Histogram::default();
+            parts.iter().for_each(|p| merged.merge(p));
+            proptest::prop_assert_eq!(merged.zeros(), whole.remove(&None).unwrap_or(0));
+            let wanted: Vec<_> = whole.into_iter().filter_map(|(i, n)| Some((i?, n))).collect();
+            proptest::prop_assert_eq!(merged.buckets().collect::<Vec<_>>(), wanted);
+        }
+
+        #[test]
+        fn the_bucket_is_the_logarithms(micros in 1_u64..1_u64 << 45) {
+            #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+            let exact = ((micros as f64) / 1e6).log2() * 32.0;
+            let got = f64::from(bucket(micros).unwrap());
+            proptest::prop_assert!(exact <= got + 1e-9 && got < exact + 1.0 + 1e-9);
+        }
     }
 }
