@@ -8,6 +8,7 @@
 //! ```
 
 pub mod blame;
+mod client;
 mod cursor;
 pub mod format;
 pub mod formats;
@@ -15,6 +16,7 @@ pub mod framing;
 mod merge;
 pub mod names;
 pub mod record;
+pub mod report;
 pub mod routes;
 pub mod row;
 pub mod stamp;

@@ -6,25 +6,26 @@ use crate::record::{EdgePhase, Mark, Record};
 use crate::row::{Key, PhaseTiming, Row, Totals};
 
 impl PhaseTiming {
-    /// Counts one request's phase; nothing of an absent one.
+    /// Counts one request's phase; `mark` is not [`Mark::Absent`].
+    #[inline]
     pub fn observe(&mut self, micros: u64, mark: Mark) {
         self.timing.observe(micros);
-        self.mark = worse(self.mark, mark, self.timing.histogram.count() == 1);
+        self.mark = worst_told(self.mark, mark);
     }
 
     /// Adds another's requests.
     pub fn merge(&mut self, other: &Self) {
         self.timing.merge(&other.timing);
-        self.mark = match (self.mark, other.mark) {
-            (Mark::Absent, mark) | (mark, Mark::Absent) => mark,
-            (a, b) => a.max(b),
-        };
+        self.mark = worst_told(self.mark, other.mark);
     }
 }
 
-/// The worse of two marks; the first request's own where there was none before.
-const fn worse(before: Mark, now: Mark, first: bool) -> Mark {
-    if first || (now as u8) > (before as u8) { now } else { before }
+/// The worse of two marks; an absent one says nothing.
+fn worst_told(a: Mark, b: Mark) -> Mark {
+    match (a, b) {
+        (Mark::Absent, mark) | (mark, Mark::Absent) => mark,
+        (a, b) => a.max(b),
+    }
 }
 
 impl Totals {

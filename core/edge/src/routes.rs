@@ -140,6 +140,11 @@ impl RouteTable {
         number
     }
 
+    /// The number of a route by its name.
+    pub fn number_of_route(&mut self, name: &[u8]) -> u32 {
+        self.names.number(name)
+    }
+
     /// The name of a number that this table gave.
     pub fn name(&self, number: u32) -> Arc<str> {
         self.names.name(number)

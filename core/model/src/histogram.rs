@@ -311,7 +311,6 @@ pub fn bucket(micros: u64) -> Option<i32> {
     #[expect(clippy::cast_precision_loss, reason = "2^53 µs are 285 years")]
     let bits = (micros as f64).to_bits();
     let mantissa = bits & MANTISSA;
-    #[expect(clippy::cast_possible_truncation, reason = "six bits, and eleven")]
     let (first, exponent) =
         ((mantissa >> (MANTISSA_BITS - 6)) as usize, (bits >> MANTISSA_BITS) as i32 - 1023);
     let below = BELOW[first];

@@ -137,3 +137,11 @@ pub const EDGE_FILES_MAX: usize = 256;
 pub const EDGE_CONNECTIONS_MAX: usize = 256;
 /// Sockets that share one source's UDP address.
 pub const EDGE_SHARDS_MAX: usize = 16;
+/// Routes a report tells apart; below 65 536.
+pub const EDGE_REPORT_ROUTES_MAX: usize = 20_000;
+/// Client networks, and client prefixes, a report tells apart.
+pub const EDGE_REPORT_CLIENTS_MAX: u16 = 60_000;
+/// Keys of one grouping in a report; more go to `other`.
+pub const EDGE_REPORT_GROUPS_MAX: usize = 200_000;
+/// Distinct seconds one key of a report may have; beyond it the key's peak is not known.
+pub const EDGE_REPORT_SECONDS_MAX: usize = 1 << 20;

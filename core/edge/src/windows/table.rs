@@ -2,13 +2,12 @@
 //! network and prefix of a backend. All other groupings are added up from them when asked.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use whyslow_model::asn::AsnTable;
 use whyslow_model::limits::{EDGE_CLIENTS_PER_BACKEND_MAX, EDGE_KEYS_PER_WINDOW_MAX};
 use whyslow_model::seeded::{Seed, SeededMap};
 
+use crate::client::{network_of, prefix_of};
 use crate::names::{Names, OTHER_NUMBER};
 use crate::record::Record;
 use crate::routes::RouteTable;
@@ -176,19 +175,4 @@ fn keys_of(leaf: Leaf, names: &NameTables<'_>) -> [Key; 6] {
         backend,
         server,
     ]
-}
-
-fn network_of(record: &Record<'_>, asn: Option<&AsnTable>) -> ClientAsn {
-    let looked_up = || asn?.lookup(record.client?)?.asn;
-    record.client_asn.or_else(looked_up).map_or(ClientAsn::Unknown, ClientAsn::As)
-}
-
-/// The /24 or /48 of an address.
-fn prefix_of(client: Option<IpAddr>) -> ClientPrefix {
-    let net = match client.map(|c| c.to_canonical()) {
-        Some(IpAddr::V4(a)) => Ipv4Net::new(a, 24).map(|n| IpNet::V4(n.trunc())),
-        Some(IpAddr::V6(a)) => Ipv6Net::new(a, 48).map(|n| IpNet::V6(n.trunc())),
-        None => return ClientPrefix::Unknown,
-    };
-    net.map_or(ClientPrefix::Unknown, ClientPrefix::Net)
 }

@@ -1,0 +1,374 @@
+//! A report over whole files: requests by composite keys, exact in hits, codes and peaks.
+//!
+//! Unlike [`crate::windows`] it tells no windows apart and waits for nothing: lines may come in
+//! any order, and the reports of several workers or balancers are added up by [`Report::absorb`].
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use whyslow_model::asn::AsnTable;
+use whyslow_model::limits::{EDGE_NAMES_MAX, EDGE_REPORT_CLIENTS_MAX, EDGE_REPORT_ROUTES_MAX};
+use whyslow_model::seeded::Seed;
+
+use crate::client::{network_of, prefix_of};
+use crate::names::Names;
+use crate::record::Record;
+use crate::routes::{RouteTable, Routes};
+use crate::row::{ClientAsn, ClientPrefix, OTHER};
+
+mod cell;
+mod groups;
+mod seconds;
+
+pub use cell::Cell;
+pub use seconds::Seconds;
+
+use groups::Groups;
+
+/// A part of a report's key; `--by` names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Field {
+    /// The frontend.
+    Vip,
+    /// The pool.
+    Backend,
+    /// The server.
+    Server,
+    /// The route.
+    Route,
+    /// The status code.
+    Code,
+    /// The client's network.
+    ClientAsn,
+    /// The client's /24 or /48.
+    ClientPrefix,
+}
+
+impl Field {
+    /// In the order in which help shows them.
+    pub const ALL: [Self; 7] = [
+        Self::Vip,
+        Self::Backend,
+        Self::Server,
+        Self::Route,
+        Self::Code,
+        Self::ClientAsn,
+        Self::ClientPrefix,
+    ];
+
+    /// The name in `--by` and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vip => "vip",
+            Self::Backend => "backend",
+            Self::Server => "server",
+            Self::Route => "route",
+            Self::Code => "code",
+            Self::ClientAsn => "client_asn",
+            Self::ClientPrefix => "client_prefix",
+        }
+    }
+
+    /// The field of a name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.as_str() == name)
+    }
+}
+
+/// What a report is made by.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The composite keys; none twice the same field.
+    pub by: Vec<Vec<Field>>,
+    /// How paths become routes.
+    pub routes: Routes,
+    /// Whose an address is.
+    pub asn: Option<Arc<AsnTable>>,
+    /// The hash seed.
+    pub seed: Seed,
+    /// Whether each phase is wanted too, which costs about as much as all the rest.
+    pub phases: bool,
+}
+
+/// A field's value in a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Value {
+    /// A name; one that the line leaves empty is `-`.
+    Name(Arc<str>),
+    /// A status code, 0 where none was sent.
+    Code(u16),
+    /// A network.
+    Asn(u32),
+    /// A prefix.
+    Net(IpNet),
+    /// Nobody knows the client's network, or the line names no client.
+    Unknown,
+    /// What found no place of its own.
+    Other,
+}
+
+/// Requests by one composite key.
+#[derive(Debug)]
+pub struct Table {
+    /// The key's fields.
+    pub by: Vec<Field>,
+    /// The groups, most hits first; their hits sum to the requests.
+    pub groups: Vec<Group>,
+}
+
+/// What is known of one key.
+#[derive(Debug)]
+pub struct Group {
+    /// One value per field.
+    pub key: Vec<Value>,
+    /// What was counted.
+    pub cell: Cell,
+}
+
+/// All that a report holds.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Requests.
+    pub parsed: u64,
+    /// The earliest and the latest time of a request, in microseconds since the epoch; `None`
+    /// where no line had a time.
+    pub span_us: Option<(i64, i64)>,
+    /// All requests together.
+    pub total: Cell,
+    /// One table per composite key.
+    pub tables: Vec<Table>,
+    /// Requests whose name, route, client or key found no place and went to `other`.
+    pub to_other: u64,
+}
+
+/// A report in the making.
+#[derive(Debug)]
+pub struct Report {
+    options: Options,
+    needs: Needs,
+    names: Tables,
+    groups: Vec<Groups>,
+    parsed: u64,
+    span_us: Option<(i64, i64)>,
+    /// Requests of absorbed reports that had gone to `other` there.
+    absorbed_to_other: u64,
+}
+
+/// Which fields any key asks for: nothing else is looked up.
+#[derive(Clone, Copy, Debug)]
+struct Needs([bool; Field::ALL.len()]);
+
+impl Needs {
+    const fn of(self, field: Field) -> bool {
+        self.0[field as usize]
+    }
+}
+
+/// What the numbers in keys mean.
+#[derive(Debug)]
+struct Tables {
+    vips: Names,
+    backends: Names,
+    servers: Names,
+    routes: RouteTable,
+    networks: groups::Numbers<ClientAsn>,
+    prefixes: groups::Numbers<ClientPrefix>,
+}
+
+impl Report {
+    /// No requests yet.
+    pub fn new(options: Options) -> Self {
+        let seed = options.seed;
+        let names = || Names::new(EDGE_NAMES_MAX, seed);
+        let needs = Field::ALL.map(|field| options.by.iter().any(|by| by.contains(&field)));
+        Self {
+            needs: Needs(needs),
+            names: Tables {
+                vips: names(),
+                backends: names(),
+                servers: names(),
+                routes: RouteTable::new(options.routes.clone(), EDGE_REPORT_ROUTES_MAX, seed),
+                networks: groups::Numbers::new(ClientAsn::Other, EDGE_REPORT_CLIENTS_MAX, seed),
+                prefixes: groups::Numbers::new(ClientPrefix::Other, EDGE_REPORT_CLIENTS_MAX, seed),
+            },
+            groups: options.by.iter().map(|by| Groups::new(by.clone(), seed)).collect(),
+            options,
+            parsed: 0,
+            span_us: None,
+            absorbed_to_other: 0,
+        }
+    }
+
+    /// Counts one request.
+    pub fn handle_record(&mut self, record: &Record<'_>) {
+        self.parsed += 1;
+        if let Some(at) = record.at_us {
+            let (first, last) = self.span_us.unwrap_or((at, at));
+            self.span_us = Some((first.min(at), last.max(at)));
+        }
+        let numbers = self.names.numbers_of(record, self.needs, self.options.asn.as_deref());
+        for groups in &mut self.groups {
+            groups.cell(&numbers).observe(record, self.options.phases);
+        }
+    }
+
+    /// Adds what another worker counted; both were made by the same options.
+    pub fn absorb(&mut self, other: &Self) {
+        self.parsed += other.parsed;
+        self.span_us = match (self.span_us, other.span_us) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, None) | (None, one) => one,
+        };
+        let names = &mut self.names;
+        for (mine, theirs) in self.groups.iter_mut().zip(&other.groups) {
+            let by = theirs.by.clone();
+            for (key, cell) in theirs.cells() {
+                let mut numbers = groups::Key::default();
+                for field in &by {
+                    let value = other.names.value(*field, key[*field as usize]);
+                    numbers[*field as usize] = names.number(*field, &value);
+                }
+                mine.cell(&numbers).merge(cell);
+            }
+            mine.overflowed += theirs.overflowed;
+        }
+        self.absorbed_to_other += other.names.overflowed() + other.absorbed_to_other;
+    }
+
+    /// The report.
+    pub fn finish(self) -> Outcome {
+        let names = &self.names;
+        let to_other = self.absorbed_to_other
+            + names.overflowed()
+            + self.groups.iter().map(|g| g.overflowed).sum::<u64>();
+        let mut total = Cell::default();
+        if let Some(groups) = self.groups.first() {
+            groups.cells().for_each(|(_, cell)| total.merge(cell));
+        }
+        let table = |groups: Groups| {
+            let by = groups.by.clone();
+            let value =
+                |field: &Field, key: &groups::Key| names.value(*field, key[*field as usize]);
+            let mut found: Vec<Group> = groups
+                .into_cells()
+                .map(|(key, cell)| Group { key: by.iter().map(|f| value(f, &key)).collect(), cell })
+                .collect();
+            found.sort_by(|a, b| b.cell.hits.cmp(&a.cell.hits).then_with(|| a.key.cmp(&b.key)));
+            Table { by, groups: found }
+        };
+        Outcome {
+            parsed: self.parsed,
+            span_us: self.span_us,
+            total,
+            to_other,
+            tables: self.groups.into_iter().map(table).collect(),
+        }
+    }
+}
+
+impl Tables {
+    /// The numbers of a request's fields, of those that are needed.
+    #[inline]
+    fn numbers_of(
+        &mut self,
+        record: &Record<'_>,
+        needs: Needs,
+        asn: Option<&AsnTable>,
+    ) -> groups::Key {
+        let mut numbers = groups::Key::default();
+        let mut set = |field: Field, number: u16| numbers[field as usize] = number;
+        if needs.of(Field::Vip) {
+            set(Field::Vip, short(self.vips.number(record.vip)));
+        }
+        if needs.of(Field::Backend) {
+            set(Field::Backend, short(self.backends.number(record.backend)));
+        }
+        if needs.of(Field::Server) {
+            set(Field::Server, short(self.servers.number(record.server)));
+        }
+        if needs.of(Field::Route) {
+            set(Field::Route, short(self.routes.number(record.path)));
+        }
+        if needs.of(Field::Code) {
+            set(Field::Code, record.code);
+        }
+        if needs.of(Field::ClientAsn) {
+            set(Field::ClientAsn, self.networks.number(network_of(record, asn)));
+        }
+        if needs.of(Field::ClientPrefix) {
+            set(Field::ClientPrefix, self.prefixes.number(prefix_of(record.client)));
+        }
+        numbers
+    }
+
+    /// What a number means.
+    fn value(&self, field: Field, number: u16) -> Value {
+        let name = |name: Arc<str>| if number == 0 { Value::Other } else { Value::Name(name) };
+        match field {
+            Field::Vip => name(self.vips.name(number.into())),
+            Field::Backend => name(self.backends.name(number.into())),
+            Field::Server => name(self.servers.name(number.into())),
+            Field::Route => name(self.routes.name(number.into())),
+            Field::Code if number == groups::OTHER_CODE => Value::Other,
+            Field::Code => Value::Code(number),
+            Field::ClientAsn => match self.networks.value(number) {
+                ClientAsn::As(asn) => Value::Asn(asn),
+                ClientAsn::Unknown => Value::Unknown,
+                ClientAsn::Other => Value::Other,
+            },
+            Field::ClientPrefix => match self.prefixes.value(number) {
+                ClientPrefix::Net(net) => Value::Net(net),
+                ClientPrefix::Unknown => Value::Unknown,
+                ClientPrefix::Other => Value::Other,
+            },
+        }
+    }
+
+    /// The number of a meaning.
+    fn number(&mut self, field: Field, value: &Value) -> u16 {
+        let name =
+            || if let Value::Name(name) = value { name.as_bytes() } else { OTHER.as_bytes() };
+        match field {
+            Field::Vip => short(self.vips.number(name())),
+            Field::Backend => short(self.backends.number(name())),
+            Field::Server => short(self.servers.number(name())),
+            Field::Route => short(self.routes.number_of_route(name())),
+            Field::Code => {
+                if let Value::Code(code) = value {
+                    *code
+                } else {
+                    groups::OTHER_CODE
+                }
+            }
+            Field::ClientAsn => self.networks.number(match value {
+                Value::Asn(asn) => ClientAsn::As(*asn),
+                Value::Unknown => ClientAsn::Unknown,
+                Value::Name(_) | Value::Code(_) | Value::Net(_) | Value::Other => ClientAsn::Other,
+            }),
+            Field::ClientPrefix => self.prefixes.number(match value {
+                Value::Net(net) => ClientPrefix::Net(*net),
+                Value::Unknown => ClientPrefix::Unknown,
+                Value::Name(_) | Value::Code(_) | Value::Asn(_) | Value::Other => {
+                    ClientPrefix::Other
+                }
+            }),
+        }
+    }
+
+    const fn overflowed(&self) -> u64 {
+        self.vips.overflowed()
+            + self.backends.overflowed()
+            + self.servers.overflowed()
+            + self.routes.overflowed()
+            + self.networks.overflowed
+            + self.prefixes.overflowed
+    }
+}
+
+/// No table holds more than 65 535 names.
+fn short(number: u32) -> u16 {
+    u16::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! What a report counts of one key.
+
+use super::Seconds;
+use crate::record::{EdgePhase, Record};
+use crate::row::{PhaseTiming, Timing};
+
+/// One key's requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Requests.
+    pub hits: u64,
+    /// Requests whose total is known and took a server's work.
+    pub timed: u64,
+    /// Their totals.
+    pub latency: Timing,
+    /// Connecting plus waiting for headers.
+    pub server: Timing,
+    /// Each phase in the order of [`EdgePhase::ALL`]; `None` where phases were not asked for.
+    pub phases: Option<Box<[PhaseTiming; 6]>>,
+    /// Requests by status code, in no order; 0 where none was sent.
+    pub codes: Vec<(u16, u64)>,
+    /// Requests by second.
+    pub seconds: Seconds,
+    /// Bytes sent to clients.
+    pub bytes_out: u64,
+    /// Requests whose client left before the end.
+    pub client_aborted: u64,
+    /// Requests the balancer answered by itself.
+    pub local: u64,
+    /// Connection attempts beyond each request's first.
+    pub retries: u64,
+}
+
+impl Cell {
+    /// Counts one request, with its phases where wanted.
+    #[inline]
+    pub(super) fn observe(&mut self, record: &Record<'_>, phases: bool) {
+        self.hits += 1;
+        if record.timed() {
+            self.timed += 1;
+            self.latency.observe(record.total.micros);
+        }
+        if let Some(micros) = record.server_micros() {
+            self.server.observe(micros);
+        }
+        if phases {
+            self.observe_phases(record);
+        }
+        self.count_code(record.code, 1);
+        if let Some(at_us) = record.at_us {
+            self.seconds.count(at_us.div_euclid(1_000_000));
+        }
+        self.bytes_out = self.bytes_out.saturating_add(record.bytes_out.unwrap_or(0));
+        self.client_aborted += u64::from(record.end.client_aborted);
+        self.local += u64::from(record.end.local);
+        self.retries += u64::from(record.retries);
+    }
+
+    /// Adds another's requests.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.timed += other.timed;
+        self.latency.merge(&other.latency);
+        self.server.merge(&other.server);
+        if let Some(theirs) = &other.phases {
+            let mine = self.phases.get_or_insert_default();
+            mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| mine.merge(theirs));
+        }
+        other.codes.iter().for_each(|(code, n)| self.count_code(*code, *n));
+        self.seconds.merge(&other.seconds);
+        self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
+        self.client_aborted += other.client_aborted;
+        self.local += other.local;
+        self.retries += other.retries;
+    }
+
+    fn observe_phases(&mut self, record: &Record<'_>) {
+        let timings = self.phases.get_or_insert_default();
+        for (phase, into) in EdgePhase::ALL.into_iter().zip(timings.iter_mut()) {
+            let span = record.phases.of(phase);
+            if let Some(micros) = span.micros() {
+                into.observe(micros, span.mark);
+            }
+        }
+    }
+
+    #[inline]
+    fn count_code(&mut self, code: u16, n: u64) {
+        match self.codes.iter().position(|(c, _)| *c == code) {
+            Some(at) => {
+                self.codes[at].1 += n;
+                // The usual code is found first.
+                if at > 0 && self.codes[at].1 > self.codes[at - 1].1 {
+                    self.codes.swap(at, at - 1);
+                }
+            }
+            None => self.codes.push((code, n)),
+        }
+    }
+}

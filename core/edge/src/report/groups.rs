@@ -1,0 +1,132 @@
+//! The cells of one composite key, found by small numbers.
+
+use std::hash::Hash;
+
+use whyslow_model::limits::EDGE_REPORT_GROUPS_MAX;
+use whyslow_model::seeded::{Seed, SeededMap};
+
+use super::{Cell, Field};
+
+/// A number per [`Field`]; 0 where the key is not by it.
+pub(super) type Key = [u16; Field::ALL.len()];
+
+/// The number of every field in the key of what found no place; codes have [`OTHER_CODE`].
+const OTHER: u16 = 0;
+/// Stands for other codes: no status code is as large.
+pub(super) const OTHER_CODE: u16 = u16::MAX;
+
+/// The cells by one composite key.
+#[derive(Debug)]
+pub(super) struct Groups {
+    pub(super) by: Vec<Field>,
+    /// Requests that went to `other` because there was no place for their key.
+    pub(super) overflowed: u64,
+    places: SeededMap<u128, usize>,
+    /// As long as `cells`.
+    keys: Vec<Key>,
+    cells: Vec<Cell>,
+    last: (u128, usize),
+}
+
+impl Groups {
+    pub(super) fn new(by: Vec<Field>, seed: Seed) -> Self {
+        Self {
+            by,
+            overflowed: 0,
+            places: seed.map(),
+            keys: Vec::new(),
+            cells: Vec::new(),
+            last: (u128::MAX, 0),
+        }
+    }
+
+    /// The cell of a key; only this grouping's fields of it matter.
+    pub(super) fn cell(&mut self, numbers: &Key) -> &mut Cell {
+        let packed = self
+            .by
+            .iter()
+            .fold(0, |packed, field| packed << 16 | u128::from(numbers[*field as usize]));
+        if self.last.0 != packed {
+            let place = self.places.get(&packed).copied();
+            self.last = (packed, place.unwrap_or_else(|| self.admit(packed, numbers)));
+        } else if self.keys.len() > EDGE_REPORT_GROUPS_MAX {
+            // May be one that shares the place of others.
+            self.overflowed += u64::from(!self.places.contains_key(&packed));
+        }
+        &mut self.cells[self.last.1]
+    }
+
+    /// Keys and cells.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (&Key, &Cell)> {
+        self.keys.iter().zip(&self.cells)
+    }
+
+    pub(super) fn into_cells(self) -> impl Iterator<Item = (Key, Cell)> {
+        self.keys.into_iter().zip(self.cells)
+    }
+
+    #[cold]
+    fn admit(&mut self, packed: u128, numbers: &Key) -> usize {
+        let full = self.keys.len() >= EDGE_REPORT_GROUPS_MAX;
+        let mut key = [OTHER; Field::ALL.len()];
+        for field in &self.by {
+            key[*field as usize] = match (full, field) {
+                (false, _) => numbers[*field as usize],
+                (true, Field::Code) => OTHER_CODE,
+                (true, _) => OTHER,
+            };
+        }
+        let mut packed = packed;
+        if full {
+            self.overflowed += 1;
+            packed = self.by.iter().fold(0, |p, f| p << 16 | u128::from(key[*f as usize]));
+            if let Some(place) = self.places.get(&packed) {
+                return *place;
+            }
+        }
+        self.keys.push(key);
+        self.cells.push(Cell::default());
+        self.places.insert(packed, self.keys.len() - 1);
+        self.keys.len() - 1
+    }
+}
+
+/// Values that are no names as small numbers, no more of them than a limit; 0 is the value given
+/// for all others.
+#[derive(Debug)]
+pub(super) struct Numbers<T> {
+    numbers: SeededMap<T, u16>,
+    /// `values[n]` is number `n`'s; never empty.
+    values: Vec<T>,
+    max: usize,
+    pub(super) overflowed: u64,
+}
+
+impl<T: Copy + Eq + Hash> Numbers<T> {
+    pub(super) fn new(other: T, max: u16, seed: Seed) -> Self {
+        let mut numbers = seed.map();
+        numbers.insert(other, 0);
+        Self { numbers, values: vec![other], max: usize::from(max), overflowed: 0 }
+    }
+
+    pub(super) fn number(&mut self, value: T) -> u16 {
+        if let Some(number) = self.numbers.get(&value) {
+            return *number;
+        }
+        match u16::try_from(self.values.len()) {
+            Ok(number) if self.values.len() <= self.max => {
+                self.values.push(value);
+                self.numbers.insert(value, number);
+                number
+            }
+            Ok(_) | Err(_) => {
+                self.overflowed += 1;
+                0
+            }
+        }
+    }
+
+    pub(super) fn value(&self, number: u16) -> T {
+        self.values.get(usize::from(number)).copied().unwrap_or(self.values[0])
+    }
+}

@@ -1,0 +1,143 @@
+//! Reports against counts of one's own.
+
+use proptest::prelude::*;
+use whyslow_model::seeded::Seed;
+
+use super::{Field, Options, Outcome, Report, Value};
+use crate::record::{EdgePhase, Record, Span};
+use crate::routes::Routes;
+
+fn report(by: &[&[Field]]) -> Report {
+    let by = by.iter().map(|by| by.to_vec()).collect();
+    Report::new(Options { by, routes: Routes::default(), asn: None, seed: Seed(3), phases: true })
+}
+
+fn hits(outcome: &Outcome, table: usize) -> Vec<(String, u64)> {
+    let text = |value: &Value| match value {
+        Value::Name(name) => name.to_string(),
+        Value::Code(code) => code.to_string(),
+        Value::Asn(asn) => format!("AS{asn}"),
+        Value::Net(net) => net.to_string(),
+        Value::Unknown => "?".to_owned(),
+        Value::Other => "other".to_owned(),
+    };
+    let groups = outcome.tables[table].groups.iter();
+    groups.map(|g| (g.key.iter().map(text).collect::<Vec<_>>().join(" "), g.cell.hits)).collect()
+}
+
+#[test]
+fn requests_are_grouped_by_each_composite_key() {
+    let mut report =
+        report(&[&[Field::Backend, Field::Code], &[Field::Route], &[Field::ClientPrefix]]);
+    for (backend, path, code) in [
+        (&b"app"[..], &b"/a/1"[..], 200),
+        (b"app", b"/a/2", 200),
+        (b"app", b"/b", 503),
+        (b"static", b"/b", 200),
+    ] {
+        let client = Some([192, 0, 2, 9].into());
+        report.handle_record(&Record { backend, path, code, client, ..Record::default() });
+    }
+    let outcome = report.finish();
+    let owned =
+        |rows: &[(&str, u64)]| rows.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect::<Vec<_>>();
+    assert_eq!(hits(&outcome, 0), owned(&[("app 200", 2), ("app 503", 1), ("static 200", 1)]));
+    assert_eq!(hits(&outcome, 1), owned(&[("/a/:id", 2), ("/b", 2)]));
+    assert_eq!(hits(&outcome, 2), owned(&[("192.0.2.0/24", 4)]));
+    assert_eq!((outcome.parsed, outcome.total.hits, outcome.to_other), (4, 4, 0));
+}
+
+#[test]
+fn a_million_distinct_paths_are_bounded_and_the_surplus_is_other() {
+    let mut report = report(&[&[Field::Route, Field::Code]]);
+    let n = 1_000_000_u32;
+    for i in 0..n {
+        let word: String = i.to_string().bytes().map(|b| char::from(b - b'0' + b'a')).collect();
+        let path = format!("/{word}");
+        report.handle_record(&Record { path: path.as_bytes(), code: 200, ..Record::default() });
+    }
+    let outcome = report.finish();
+    let rows = hits(&outcome, 0);
+    assert_eq!(rows.iter().map(|(_, n)| n).sum::<u64>(), u64::from(n));
+    assert_eq!(rows.len(), whyslow_model::limits::EDGE_REPORT_ROUTES_MAX + 1);
+    assert_eq!(rows[0].0, "other 200");
+    assert_eq!(outcome.to_other, rows[0].1);
+}
+
+#[derive(Clone, Debug)]
+struct Small {
+    second: i64,
+    server: u8,
+    path: u8,
+    code: u16,
+    total_us: u64,
+    wait_us: Option<u16>,
+    local: bool,
+}
+
+fn small() -> impl Strategy<Value = Small> {
+    (0_i64..9, 0_u8..4, 0_u8..4, 200_u16..203, 0_u64..90_000, any::<Option<u16>>(), any::<bool>())
+        .prop_map(|(second, server, path, code, total_us, wait_us, local)| Small {
+            second,
+            server,
+            path,
+            code,
+            total_us,
+            wait_us,
+            local,
+        })
+}
+
+fn feed(report: &mut Report, small: &Small) {
+    const SERVERS: [&[u8]; 4] = [b"one", b"two", b"<NOSRV>", b"other"];
+    const PATHS: [&[u8]; 4] = [b"/a", b"/b/1", b"/b/2", b""];
+    let mut record = Record {
+        at_us: Some(small.second * 1_000_000),
+        server: SERVERS[usize::from(small.server)],
+        path: PATHS[usize::from(small.path)],
+        code: small.code,
+        total: Span::exact(small.total_us),
+        ..Record::default()
+    };
+    record.end.local = small.local;
+    if let Some(us) = small.wait_us {
+        record.phases.set(EdgePhase::Wait, Span::exact(us.into()));
+    }
+    report.handle_record(&record);
+}
+
+proptest! {
+    #[test]
+    fn reports_of_parts_add_up_to_the_report_of_the_whole(
+        requests in proptest::collection::vec((small(), 0_usize..3), 0..150),
+    ) {
+        let by: &[&[Field]] = &[&[Field::Server, Field::Route], &[Field::Code], &[Field::Vip]];
+        let mut whole = report(by);
+        let mut parts = [report(by), report(by), report(by)];
+        for (request, part) in &requests {
+            feed(&mut whole, request);
+            feed(&mut parts[*part], request);
+        }
+        let [mut first, second, third] = parts;
+        first.absorb(&second);
+        first.absorb(&third);
+        let (merged, wanted) = (first.finish(), whole.finish());
+        prop_assert_eq!(merged.parsed, wanted.parsed);
+        prop_assert_eq!(merged.span_us, wanted.span_us);
+        for (a, b) in merged.tables.iter().zip(&wanted.tables) {
+            prop_assert_eq!(a.groups.len(), b.groups.len());
+            for (a, b) in a.groups.iter().zip(&b.groups) {
+                prop_assert_eq!(&a.key, &b.key);
+                let codes = |codes: &[(u16, u64)]| {
+                    codes.iter().copied().collect::<std::collections::BTreeMap<_, _>>()
+                };
+                prop_assert_eq!(codes(&a.cell.codes), codes(&b.cell.codes));
+                prop_assert_eq!(a.cell.seconds.most(), b.cell.seconds.most());
+                prop_assert_eq!(&a.cell.latency, &b.cell.latency);
+                prop_assert_eq!(&a.cell.server, &b.cell.server);
+                prop_assert_eq!(&a.cell.phases, &b.cell.phases);
+                prop_assert_eq!((a.cell.hits, a.cell.timed, a.cell.local), (b.cell.hits, b.cell.timed, b.cell.local));
+            }
+        }
+    }
+}
