@@ -9,6 +9,7 @@
 
 pub mod blame;
 mod client;
+pub mod compiled;
 mod cursor;
 pub mod format;
 pub mod formats;

@@ -145,3 +145,7 @@ pub const EDGE_REPORT_CLIENTS_MAX: u16 = 60_000;
 pub const EDGE_REPORT_GROUPS_MAX: usize = 200_000;
 /// Distinct seconds one key of a report may have; beyond it the key's peak is not known.
 pub const EDGE_REPORT_SECONDS_MAX: usize = 1 << 20;
+/// Bytes of one log format string.
+pub const EDGE_FORMAT_BYTES_MAX: usize = 16 << 10;
+/// Items of one log format string.
+pub const EDGE_FORMAT_ITEMS_MAX: usize = 256;

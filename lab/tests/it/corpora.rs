@@ -11,6 +11,7 @@ const ENTRIES: &[Entry] = &[
     ("asn_csv", whyslow_model::asn::csv::fuzz_asn_csv),
     ("certificate", whyslow_probe::certificate::fuzz_certificate),
     ("chunk", whyslow_store::chunk::fuzz_chunk),
+    ("compiled", whyslow_edge::compiled::fuzz_compiled),
     ("config", whyslow::config::read::fuzz_config),
     ("dns_answer", whyslow_dial::dns::fuzz_dns_answer),
     ("frames", whyslow_dial::fuzz_frames),

@@ -1,0 +1,76 @@
+//! Which bytes a field may hold: what tells whether a literal can occur inside it.
+
+/// A set of byte values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    /// Every byte.
+    pub(super) const ANY: Self = Self([u64::MAX; 4]);
+    /// Anything but an unescaped double quote.
+    pub(super) const TEXT: Self = Self::ANY.without(b"\"");
+    /// Text without white space.
+    pub(super) const WORD: Self = Self::TEXT.without(b" \t");
+    /// A word that is a proxy's or server's name, which has no slash.
+    pub(super) const NAME: Self = Self::WORD.without(b"/");
+    /// What continues a whole number.
+    pub(super) const DIGITS: Self = Self([0x03ff_0000_0000_0000, 0, 0, 0]);
+    /// An entry of nginx's upstream lists.
+    pub(super) const ENTRY: Self = Self::WORD.without(b",");
+
+    /// Without these bytes.
+    pub(super) const fn without(mut self, bytes: &[u8]) -> Self {
+        let mut i = 0;
+        while i < bytes.len() {
+            self.0[(bytes[i] >> 6) as usize] &= !(1 << (bytes[i] & 63));
+            i += 1;
+        }
+        self
+    }
+
+    /// With these bytes too.
+    pub(super) const fn with(mut self, bytes: &[u8]) -> Self {
+        let mut i = 0;
+        while i < bytes.len() {
+            self.0[(bytes[i] >> 6) as usize] |= 1 << (bytes[i] & 63);
+            i += 1;
+        }
+        self
+    }
+
+    /// What either holds.
+    pub(super) const fn or(self, other: Self) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        Self([a | e, b | f, c | g, d | h])
+    }
+
+    /// Whether it holds this byte.
+    pub(super) const fn has(&self, byte: u8) -> bool {
+        self.0[(byte >> 6) as usize] & (1 << (byte & 63)) != 0
+    }
+
+    /// Whether it holds all of `bytes`, so that they may occur inside.
+    pub(super) fn has_all(&self, bytes: &[u8]) -> bool {
+        bytes.iter().all(|b| self.has(*b))
+    }
+
+    /// How many bytes at the start of `bytes` it holds.
+    pub(super) fn span(&self, bytes: &[u8]) -> usize {
+        bytes.iter().position(|b| !self.has(*b)).unwrap_or(bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_ends_at_white_space_and_quotes() {
+        assert_eq!(ByteSet::WORD.span(b"ab\xff-/ c"), 5);
+        assert_eq!(ByteSet::WORD.span(b"ab\"c"), 2);
+        assert_eq!(ByteSet::NAME.span(b"app/web1"), 3);
+        assert_eq!(ByteSet::DIGITS.span(b"0129.5"), 4);
+        assert!(ByteSet::TEXT.has_all(b" [") && !ByteSet::TEXT.has_all(b" \""));
+        assert!(ByteSet::WORD.with(b" ").has(b' '));
+    }
+}

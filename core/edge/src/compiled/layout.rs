@@ -1,0 +1,350 @@
+//! A format string as a list of steps, built item by item, and the proof that every line has at
+//! most one reading under it.
+//!
+//! A field ends where its literal begins. That is certain where the field cannot hold the literal,
+//! or reads itself to its end (numbers, dates, lists). Where a text may hold its own literal, the
+//! steps after it are tried at each place where the literal stands, as far as the next literal the
+//! text cannot hold, or the line's end: since none of those steps may hold its own literal, their
+//! number fixes the one place that fits. A string with two such texts in a row is refused.
+
+use std::ops::Range;
+
+use whyslow_model::limits::{EDGE_FORMAT_BYTES_MAX, EDGE_FORMAT_ITEMS_MAX};
+
+use super::bytes::ByteSet;
+use super::date::Date;
+use super::error::FormatError;
+use super::values::{Number, Text};
+
+/// What an item of a format language puts into a line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    /// Its name, for rejects.
+    pub(super) name: &'static str,
+    /// How it is written.
+    pub(super) shape: Shape,
+    /// Where its value goes.
+    pub(super) to: To,
+}
+
+/// How a field is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A whole number, or a dash, or nothing.
+    Integer,
+    /// A number with decimals perhaps, or a dash, or nothing.
+    Decimal,
+    /// A time.
+    Date(Date),
+    /// Text of these bytes; `escaped` where a double quote may stand in it behind a backslash.
+    Text {
+        /// The bytes it may hold.
+        of: ByteSet,
+        /// Whether a backslash hides a quote.
+        escaped: bool,
+    },
+    /// nginx's `a, b : c`.
+    List,
+    /// `{…}`, or nothing at all and then not its literal's space either (`HAProxy`'s captures).
+    Braced,
+}
+
+/// Where a field's value goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    /// Nowhere.
+    Nothing,
+    /// A number.
+    Number(Number, Scale),
+    /// A text.
+    Text(Text),
+    /// The client's address.
+    Client,
+    /// The line's time.
+    Time,
+}
+
+/// What a number as it is read makes in the unit it is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    /// The same.
+    One,
+    /// So many times as much.
+    Times(i64),
+}
+
+impl Scale {
+    #[inline]
+    pub(super) const fn of(self, read: i64) -> i64 {
+        match self {
+            Self::One => read,
+            Self::Times(n) => read.saturating_mul(n),
+        }
+    }
+}
+
+/// One field, and the literal after it.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// The field.
+    pub(super) item: Item,
+    /// How its end is found.
+    pub(super) end: End,
+    /// The field must be checked byte by byte: a step before it leans on that.
+    pub(super) strict: bool,
+    /// Where the literal after it begins and ends in the layout's text.
+    literal: (u32, u32),
+    /// Where the item stands in the format string.
+    source: (u32, u32),
+}
+
+/// How a field's end is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The field reads itself to its end.
+    Own,
+    /// At the first such byte, which is the literal's first.
+    Byte(u8),
+    /// At the first double quote that no backslash hides, which is the literal's first byte.
+    Quote,
+    /// At the literal, found by its byte of this place, which the field cannot hold.
+    Pivot(usize),
+    /// At the literal behind which all steps fit up to the one of this index.
+    Tried(usize),
+    /// At the line's end.
+    Line,
+}
+
+/// A format string made ready.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// All literals, one after the other; the first stands before the first field.
+    text: Vec<u8>,
+    prefix: u32,
+    /// The fields in order.
+    pub(super) steps: Vec<Step>,
+}
+
+impl Layout {
+    /// What every line begins with.
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.text[..self.prefix as usize]
+    }
+
+    /// What stands behind a step's field.
+    pub(super) fn literal(&self, step: &Step) -> &[u8] {
+        &self.text[step.literal.0 as usize..step.literal.1 as usize]
+    }
+
+    /// Whether some field goes there.
+    pub(super) fn tells(&self, to: impl Fn(To) -> bool) -> bool {
+        self.steps.iter().any(|s| to(s.item.to))
+    }
+
+    /// Whether some field is this text.
+    pub(super) fn has_text(&self, text: Text) -> bool {
+        self.tells(|to| to == To::Text(text))
+    }
+}
+
+/// Builds a layout from literals and items in their order.
+#[derive(Debug)]
+pub(super) struct Builder<'f> {
+    format: &'f str,
+    text: Vec<u8>,
+    prefix: u32,
+    steps: Vec<Step>,
+}
+
+impl<'f> Builder<'f> {
+    /// An empty one with room for what a string of this length can hold.
+    pub(super) fn new(format: &'f str) -> Result<Self, FormatError> {
+        if format.len() > EDGE_FORMAT_BYTES_MAX {
+            return Err(FormatError::TooMuch { what: "bytes", most: EDGE_FORMAT_BYTES_MAX });
+        }
+        let items = format.bytes().filter(|b| matches!(b, b'$' | b'%' | b' ')).count();
+        Ok(Self {
+            format,
+            text: Vec::with_capacity(format.len() + 8),
+            prefix: 0,
+            steps: Vec::with_capacity(items.min(EDGE_FORMAT_ITEMS_MAX) + 1),
+        })
+    }
+
+    /// Bytes that stand in every line.
+    pub(super) fn literal(&mut self, bytes: &[u8]) {
+        self.text.extend_from_slice(bytes);
+        let end = small(self.text.len());
+        match self.steps.last_mut() {
+            Some(step) => step.literal.1 = end,
+            None => self.prefix = end,
+        }
+    }
+
+    /// A space, once where the language merges spaces.
+    pub(super) fn merged_space(&mut self) {
+        let start = self.steps.last().map_or(0, |s| s.literal.0 as usize);
+        if self.text.len() == start || self.text.last() != Some(&b' ') {
+            self.literal(b" ");
+        }
+    }
+
+    /// The item of the last field, where no literal stands behind it yet.
+    pub(super) fn open_item(&self) -> Option<&Item> {
+        self.steps.last().filter(|s| s.literal.0 == s.literal.1).map(|s| &s.item)
+    }
+
+    /// A field, which stands at `source` in the format string.
+    pub(super) fn item(&mut self, item: Item, source: Range<usize>) -> Result<(), FormatError> {
+        if self.steps.len() >= EDGE_FORMAT_ITEMS_MAX {
+            return Err(FormatError::TooMuch { what: "items", most: EDGE_FORMAT_ITEMS_MAX });
+        }
+        if !self.merge(&item) {
+            let at = small(self.text.len());
+            let source = (small(source.start), small(source.end));
+            let step = Step { item, end: End::Own, strict: false, literal: (at, at), source };
+            self.steps.push(step);
+        }
+        Ok(())
+    }
+
+    /// Two texts that nobody wants, with a literal between that says nothing, are one: where the
+    /// first ends makes no difference.
+    fn merge(&mut self, item: &Item) -> bool {
+        let (Shape::Text { of: next, escaped }, To::Nothing) = (item.shape, item.to) else {
+            return false;
+        };
+        let Some(last) = self.steps.last_mut() else { return false };
+        let literal = &self.text[last.literal.0 as usize..last.literal.1 as usize];
+        match (&mut last.item.shape, last.item.to) {
+            (Shape::Text { of, escaped: also }, To::Nothing)
+                if *also == escaped && of.has_all(literal) =>
+            {
+                *of = of.or(next);
+                self.text.truncate(last.literal.0 as usize);
+                last.literal.1 = last.literal.0;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The layout, if every line has at most one reading under it.
+    pub(super) fn finish(self) -> Result<Layout, FormatError> {
+        let mut layout = Layout { text: self.text, prefix: self.prefix, steps: self.steps };
+        if layout.steps.iter().all(|s| s.item.to == To::Nothing) {
+            return Err(FormatError::NothingKnown);
+        }
+        let mut strict_until = 0;
+        for i in 0..layout.steps.len() {
+            let end = end_of(&layout, i).map_err(|doubt| doubt.named(self.format, &layout))?;
+            if let End::Tried(anchor) = end {
+                strict_until = anchor + 1;
+            }
+            layout.steps[i].end = end;
+            let shape = layout.steps[i].item.shape;
+            let checked = end == End::Line && !may_hold(&shape, b" ");
+            layout.steps[i].strict = i < strict_until || checked;
+        }
+        Ok(layout)
+    }
+}
+
+/// How the field of index `i` finds its end.
+fn end_of(layout: &Layout, i: usize) -> Result<End, Doubt> {
+    let step = &layout.steps[i];
+    let literal = layout.literal(step);
+    let Shape::Text { of, escaped } = step.item.shape else {
+        return match going_on(layout, i) {
+            Some(why) => Err(Doubt { first: i, second: i + 1, why }),
+            None => Ok(End::Own),
+        };
+    };
+    let Some(first) = literal.first() else {
+        return match layout.steps.get(i + 1) {
+            None => Ok(End::Line),
+            Some(_) => Err(Doubt { first: i, second: i + 1, why: APART }),
+        };
+    };
+    if !of.has(*first) {
+        return Ok(if escaped && *first == b'"' { End::Quote } else { End::Byte(*first) });
+    }
+    if let Some(pivot) = literal.iter().position(|b| !of.has(*b)) {
+        return Ok(End::Pivot(pivot));
+    }
+    anchor(layout, i, of).map(End::Tried)
+}
+
+/// The last of the steps behind text `i` that must fit together with it.
+fn anchor(layout: &Layout, i: usize, text: ByteSet) -> Result<usize, Doubt> {
+    let steps = &layout.steps;
+    for j in i + 1..steps.len() {
+        let literal = layout.literal(&steps[j]);
+        let holds = |k: usize| may_hold(&steps[j].item.shape, layout.literal(&steps[k]));
+        let ends_line = literal.is_empty() && j + 1 == steps.len();
+        if (i..j).any(holds) || (!ends_line && holds(j)) {
+            let why = "either may hold what stands between them";
+            return Err(Doubt { first: i, second: j, why });
+        }
+        if !text.has_all(literal) {
+            return Ok(j);
+        }
+    }
+    Ok(steps.len() - 1)
+}
+
+/// Whether a field of this shape may hold `literal`, other than by its own grammar's order.
+fn may_hold(shape: &Shape, literal: &[u8]) -> bool {
+    match shape {
+        Shape::Text { of, .. } => of.has_all(literal),
+        Shape::List => ByteSet::ENTRY.with(b" ,").has_all(literal),
+        Shape::Braced => ByteSet::TEXT.has_all(literal),
+        Shape::Integer | Shape::Decimal | Shape::Date(_) => false,
+    }
+}
+
+/// Why what follows a field that reads itself to its end could be taken for more of it.
+fn going_on(layout: &Layout, i: usize) -> Option<&'static str> {
+    let step = &layout.steps[i];
+    let literal = layout.literal(step);
+    let more = match step.item.shape {
+        Shape::Integer => ByteSet::DIGITS,
+        Shape::Decimal => ByteSet::DIGITS.with(b"."),
+        Shape::List if literal.starts_with(b", ") || literal.starts_with(b" : ") => {
+            return Some("the list may go on there");
+        }
+        Shape::List => ByteSet::ENTRY,
+        Shape::Date(Date::Clf) | Shape::Braced | Shape::Text { .. } => return None,
+        Shape::Date(Date::Local | Date::Iso) => ByteSet::DIGITS.with(b".,+-Zz"),
+    };
+    match (literal.first(), layout.steps.get(i + 1)) {
+        (Some(first), _) => more.has(*first).then_some("its own bytes stand behind it"),
+        (None, None) => None,
+        (None, Some(_)) => Some(APART),
+    }
+}
+
+/// Two steps, by index, whose border is in doubt.
+#[derive(Debug)]
+struct Doubt {
+    first: usize,
+    second: usize,
+    why: &'static str,
+}
+
+const APART: &str = "nothing stands between them";
+
+impl Doubt {
+    fn named(&self, format: &str, layout: &Layout) -> FormatError {
+        let name = |i: usize| {
+            let source = layout.steps.get(i).map(|s| s.source.0 as usize..s.source.1 as usize);
+            source.and_then(|at| format.get(at)).unwrap_or("the text behind it").to_owned()
+        };
+        FormatError::Ambiguous { first: name(self.first), second: name(self.second), why: self.why }
+    }
+}
+
+/// A place in a format string, whose length is limited.
+fn small(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,157 @@
+//! The balancer's own format string, compiled into a parser.
+//!
+//! One engine for all languages: a string becomes literals and fields ([`layout`]), a line is read
+//! by them ([`scan`]) into numbers and texts ([`values`]), and each language knows what these say
+//! of a request. What the string holds and we do not know is skipped; where a field ends must be
+//! certain, or the string is refused.
+//!
+//! ```text
+//! '$remote_addr "$request" $status' ─ nginx ─┐
+//! '%ci:%cp [%tr] %ft %b/%s %TR…'  ─ haproxy ─┼─ Layout ─ line ─ Values ─ Record
+//! ```
+
+mod bytes;
+mod date;
+mod error;
+mod haproxy;
+mod language;
+mod layout;
+mod nginx;
+mod number;
+mod request;
+mod scan;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::FormatError;
+pub use language::{Language, is_format_string};
+
+use layout::{Layout, To};
+use values::{Number, Text, Values};
+
+use crate::format::{Context, Parse, Reject, Scratch};
+use crate::record::Record;
+
+/// A parser made of a format string.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    layout: Layout,
+    /// The string has the request line, not its parts.
+    request_line: bool,
+    reading: Reading,
+}
+
+/// What a language knows of its fields beyond their names.
+#[derive(Clone, Copy, Debug)]
+enum Reading {
+    Haproxy,
+    Nginx(nginx::Facts),
+}
+
+/// Compiles a format string whose language is told by its own signs.
+///
+/// The string may stand as in the balancer's configuration: with its directive (`log-format`,
+/// `log_format NAME`) and its quotes, or without them.
+///
+/// # Errors
+/// [`FormatError`], with a hint.
+pub fn compile(format: &str) -> Result<Compiled, FormatError> {
+    compile_as(language::detect(format)?, format)
+}
+
+/// Compiles a format string of this language.
+///
+/// # Errors
+/// [`FormatError`], with a hint.
+pub fn compile_as(language: Language, format: &str) -> Result<Compiled, FormatError> {
+    let (layout, reading) = match language {
+        Language::Haproxy => (haproxy::layout(format)?, Reading::Haproxy),
+        Language::Nginx => {
+            let layout = nginx::layout(format)?;
+            let facts = nginx::Facts::of(&layout);
+            (layout, Reading::Nginx(facts))
+        }
+    };
+    Ok(Compiled { request_line: layout.has_text(Text::Request), layout, reading })
+}
+
+impl Compiled {
+    /// The language the string was of.
+    pub const fn language(&self) -> Language {
+        match self.reading {
+            Reading::Haproxy => Language::Haproxy,
+            Reading::Nginx(_) => Language::Nginx,
+        }
+    }
+
+    /// The items that say something of a request.
+    pub fn used(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.layout.steps.iter().filter(|s| s.item.to != To::Nothing).map(|s| s.item.name)
+    }
+}
+
+impl Parse for Compiled {
+    fn parse<'a>(
+        &self,
+        line: &'a [u8],
+        context: &Context,
+        scratch: &'a mut Scratch,
+    ) -> Result<Record<'a>, Reject> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut values = Values::new();
+        scan::scan(&self.layout, line, context.zone_s, &mut values)?;
+        if values.number(Number::Code).is_some_and(|code| code > 999) {
+            return Err(Reject::Malformed("status"));
+        }
+        let at_us = values.time_us();
+        if values.truncated && at_us.is_none() {
+            return Err(Reject::Incomplete("the time"));
+        }
+        let mut record = Record { at_us, truncated: values.truncated, ..Record::default() };
+        fill(&mut record, &values);
+        request::fill(&mut record, &values, self.request_line, scratch);
+        match &self.reading {
+            Reading::Haproxy => haproxy::read(&mut record, &values),
+            Reading::Nginx(facts) => nginx::read(&mut record, &values, *facts),
+        }
+        Ok(record)
+    }
+}
+
+/// What all languages say alike.
+fn fill<'a>(record: &mut Record<'a>, values: &Values<'a>) {
+    record.client = values.client;
+    record.client_port = values.tiny(Number::ClientPort);
+    record.vip = values.told(Text::Vip);
+    record.backend = values.told(Text::Backend);
+    record.server = values.told(Text::Server);
+    record.host = values.told(Text::Host);
+    record.request_id = values.told(Text::RequestId);
+    record.code = values.tiny(Number::Code);
+    record.bytes_out = values.natural(Number::BytesOut).or_else(|| values.natural(Number::BodyOut));
+    record.bytes_in = values.natural(Number::BytesIn);
+    record.client_rtt_us = values.small(Number::ClientRtt);
+    record.client_retransmits = values.small(Number::ClientRetransmits);
+    record.sequence = values.natural(Number::Sequence);
+    record.client_country = <[u8; 2]>::try_from(values.told(Text::Country)).ok();
+}
+
+/// For the fuzzer: the first line is a format string, the others are lines of it.
+pub fn fuzz_compiled(data: &[u8]) {
+    let mut lines = data.split(|b| *b == b'\n');
+    let Some(Ok(format)) = lines.next().map(std::str::from_utf8) else { return };
+    let compiled = match compile(format) {
+        Ok(compiled) => compiled,
+        Err(refused) => {
+            assert!(!refused.hint().is_empty(), "{refused} has a hint");
+            return;
+        }
+    };
+    let context = Context { near: whyslow_model::Wall::from_nanos(0), zone_s: 0 };
+    for line in lines {
+        // Any outcome will do: it may not panic, nor take long.
+        drop(compiled.parse(line, &context, &mut Scratch::default()));
+    }
+}

@@ -1,0 +1,226 @@
+//! Runs a layout's steps over one line.
+
+use memchr::memchr;
+
+use super::bytes::ByteSet;
+use super::date;
+use super::layout::{End, Layout, Shape, Step, To};
+use super::number;
+use super::values::{Values, address};
+use crate::format::Reject;
+
+/// Entries of one upstream list that are looked at; nginx tries no more servers than there are.
+const LIST_ENTRIES_MAX: usize = 64;
+/// Places at which one text's end is tried in one line.
+const TRIES_MAX: usize = 4096;
+
+/// Reads all fields of `line`; a line that ends inside a text is marked as cut there.
+pub(super) fn scan<'a>(
+    layout: &Layout,
+    line: &'a [u8],
+    zone_s: i32,
+    values: &mut Values<'a>,
+) -> Result<(), Reject> {
+    if !line.starts_with(layout.prefix()) {
+        let first = layout.steps.first().map_or("fields", |s| s.item.name);
+        return Err(Reject::Malformed(first));
+    }
+    let run = Run { layout, line, zone_s };
+    let end = run.steps(layout.prefix().len(), 0, layout.steps.len(), values)?;
+    if end != line.len() && !values.truncated {
+        return Err(Reject::Malformed("end of line"));
+    }
+    Ok(())
+}
+
+/// One line under way.
+struct Run<'l, 'a> {
+    layout: &'l Layout,
+    line: &'a [u8],
+    zone_s: i32,
+}
+
+impl<'a> Run<'_, 'a> {
+    /// Reads the steps `from..to` from `at` and gives the place behind the last one's literal.
+    fn steps(
+        &self,
+        mut at: usize,
+        from: usize,
+        to: usize,
+        values: &mut Values<'a>,
+    ) -> Result<usize, Reject> {
+        let mut i = from;
+        while i < to {
+            let step = &self.layout.steps[i];
+            let literal = self.layout.literal(step);
+            i += 1;
+            let end = match step.end {
+                End::Own => {
+                    let end = self.own(step, at, values)?;
+                    // Captures that are not configured leave no space behind either.
+                    if end == at
+                        && step.item.shape == Shape::Braced
+                        && literal.first() == Some(&b' ')
+                    {
+                        at = self.behind(step, end, &literal[1..])?;
+                        continue;
+                    }
+                    end
+                }
+                End::Tried(anchor) => {
+                    at = self.tried(step, at, i, anchor + 1, values)?;
+                    i = anchor + 1;
+                    continue;
+                }
+                End::Byte(_) | End::Quote | End::Pivot(_) | End::Line => {
+                    match self.text_end(step, at, literal) {
+                        Some(end) => end,
+                        None if step.strict => return Err(Reject::Malformed(step.item.name)),
+                        None => {
+                            keep(step, &self.line[at..], values);
+                            values.truncated = true;
+                            return Ok(self.line.len());
+                        }
+                    }
+                }
+            };
+            if step.end != End::Own {
+                keep(step, &self.line[at..end], values);
+            }
+            at = self.behind(step, end, literal)?;
+        }
+        Ok(at)
+    }
+
+    /// The place behind a step's literal, which must stand at `at`.
+    #[inline]
+    fn behind(&self, step: &Step, at: usize, literal: &[u8]) -> Result<usize, Reject> {
+        match literal {
+            [] => Ok(at),
+            [one] if self.line.get(at) == Some(one) => Ok(at + 1),
+            _ if self.line[at..].starts_with(literal) => Ok(at + literal.len()),
+            _ if literal.starts_with(&self.line[at..]) => Err(Reject::Incomplete("end of line")),
+            _ => Err(Reject::Malformed(step.item.name)),
+        }
+    }
+
+    /// Reads a field that knows its own end, and gives that end.
+    #[inline]
+    fn own(&self, step: &Step, at: usize, values: &mut Values<'a>) -> Result<usize, Reject> {
+        let rest = &self.line[at..];
+        let malformed = Reject::Malformed(step.item.name);
+        match step.item.shape {
+            Shape::Integer | Shape::Decimal => {
+                let whole = step.item.shape == Shape::Integer;
+                let read = if whole { number::integer(rest) } else { number::decimal(rest) };
+                let read = read.ok_or(malformed)?;
+                if let To::Number(number, scale) = step.item.to {
+                    values.set(number, read.value.map(|v| scale.of(v)), read.plus);
+                }
+                Ok(at + read.len)
+            }
+            Shape::Date(date) => {
+                let read = date::read(date, rest, self.zone_s).ok_or(malformed)?;
+                match step.item.to {
+                    To::Time => values.at_us = Some(read.micros),
+                    To::Number(number, _) => values.set(number, Some(read.micros), false),
+                    To::Nothing | To::Text(_) | To::Client => {}
+                }
+                Ok(at + read.len)
+            }
+            Shape::List => {
+                let len = list(rest);
+                keep(step, &rest[..len], values);
+                Ok(at + len)
+            }
+            Shape::Braced => match rest.first() {
+                Some(b'{') => memchr(b'}', rest).map(|i| at + i + 1).ok_or(malformed),
+                _ => Ok(at),
+            },
+            Shape::Text { .. } => Err(malformed),
+        }
+    }
+
+    /// Where a text ends; none where the line ends before its literal.
+    #[inline]
+    fn text_end(&self, step: &Step, at: usize, literal: &[u8]) -> Option<usize> {
+        let rest = &self.line[at..];
+        if step.strict
+            && let Shape::Text { of, .. } = step.item.shape
+            && step.end != End::Quote
+        {
+            return Some(at + of.span(rest));
+        }
+        match step.end {
+            End::Byte(byte) => memchr(byte, rest).map(|i| at + i),
+            End::Quote => unhidden_quote(rest).map(|i| at + i),
+            End::Pivot(pivot) => find(rest, literal, pivot).map(|i| at + i),
+            End::Line | End::Own | End::Tried(_) => Some(self.line.len()),
+        }
+    }
+
+    /// Tries a text's end at each place of its literal until the steps behind it fit.
+    fn tried(
+        &self,
+        step: &Step,
+        at: usize,
+        from: usize,
+        to: usize,
+        values: &mut Values<'a>,
+    ) -> Result<usize, Reject> {
+        let literal = self.layout.literal(step);
+        let whole_line = to == self.layout.steps.len();
+        let mut start = at;
+        for _ in 0..TRIES_MAX {
+            let Some(found) = find(&self.line[start..], literal, 0) else { break };
+            let end = start + found;
+            match self.steps(end + literal.len(), from, to, values) {
+                Ok(behind) if !whole_line || behind == self.line.len() => {
+                    keep(step, &self.line[at..end], values);
+                    return Ok(behind);
+                }
+                Ok(_) | Err(_) => start = end + 1,
+            }
+        }
+        Err(Reject::Malformed(step.item.name))
+    }
+}
+
+/// Puts a text where it belongs.
+#[inline]
+fn keep<'a>(step: &Step, field: &'a [u8], values: &mut Values<'a>) {
+    match step.item.to {
+        To::Text(text) => values.set_text(text, field),
+        To::Client => values.client = address(field),
+        To::Nothing | To::Number(_, _) | To::Time => {}
+    }
+}
+
+/// Bytes of nginx's `a, b : c`; an entry may be empty.
+fn list(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    for _ in 0..LIST_ENTRIES_MAX {
+        len += ByteSet::ENTRY.span(&bytes[len..]);
+        match bytes.get(len..) {
+            Some([b',', b' ', ..]) => len += 2,
+            Some([b' ', b':', b' ', ..]) => len += 3,
+            _ => break,
+        }
+    }
+    len
+}
+
+/// Where a double quote stands that no backslash hides.
+fn unhidden_quote(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'"', bytes).find(|i| {
+        let hiding = bytes[..*i].iter().rev().take_while(|b| **b == b'\\').count();
+        hiding % 2 == 0
+    })
+}
+
+/// Where `literal` stands, found by its byte `pivot`.
+fn find(bytes: &[u8], literal: &[u8], pivot: usize) -> Option<usize> {
+    let byte = *literal.get(pivot)?;
+    let from = pivot.min(bytes.len());
+    memchr::memchr_iter(byte, &bytes[from..]).find(|i| bytes[*i..].starts_with(literal))
+}

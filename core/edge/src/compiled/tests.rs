@@ -1,0 +1,317 @@
+//! The engine as a whole: each language's strings over lines as real balancers write them.
+
+use super::*;
+use crate::record::{EdgePhase, Mark, Span};
+use whyslow_model::{Segment, Wall};
+
+const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status \
+                        $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+const UPSTREAMS: &str = "$remote_addr [$time_local] \"$request\" $status $bytes_sent \
+                         rt=$request_time ua=\"$upstream_addr\" us=\"$upstream_status\" \
+                         uct=\"$upstream_connect_time\" uht=\"$upstream_header_time\" \
+                         urt=\"$upstream_response_time\" ubr=\"$upstream_bytes_received\" \
+                         rc=$request_completion rtt=$tcpinfo_rtt";
+const HTTPLOG: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc \
+                       %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r";
+
+fn with<T>(format: &str, line: &str, look: impl FnOnce(Result<Record<'_>, Reject>) -> T) -> T {
+    let compiled = compile(format).unwrap_or_else(|e| panic!("{format}: {e}"));
+    let context = Context { near: Wall::from_nanos(0), zone_s: 3600 };
+    look(compiled.parse(line.as_bytes(), &context, &mut Scratch::default()))
+}
+
+fn record(format: &str, line: &str, look: impl FnOnce(Record<'_>)) {
+    with(format, line, |r| look(r.unwrap_or_else(|e| panic!("{line}: {e}"))));
+}
+
+fn phase(record: &Record<'_>, phase: EdgePhase) -> Span {
+    record.phases.of(phase)
+}
+
+fn at(rfc3339: &str) -> Option<i64> {
+    Some(rfc3339.parse::<jiff::Timestamp>().unwrap().as_microsecond())
+}
+
+#[test]
+fn nginx_combined_is_read() {
+    let line = "192.0.2.7 - ann [22/Nov/2026:10:11:12 +0100] \"GET /a/b?c HTTP/1.1\" 200 612 \
+                \"-\" \"curl/8 (a \\x22b\\x22)\"";
+    record(COMBINED, line, |r| {
+        assert_eq!(r.at_us, at("2026-11-22T09:11:12Z"));
+        assert_eq!(r.client, Some("192.0.2.7".parse().unwrap()));
+        assert_eq!((r.method, r.path, r.code), (&b"GET"[..], &b"/a/b"[..], 200));
+        assert_eq!((r.bytes_out, r.total), (Some(612), Span::ABSENT));
+        assert!(!r.end.local, "the format does not tell of servers");
+    });
+}
+
+#[test]
+fn a_user_who_imitates_the_rest_of_the_line_is_still_only_a_user() {
+    let line = "192.0.2.7 - x [22/Nov/2026:10:11:12 +0100] [22/Nov/2026:10:11:13 +0100] \
+                \"GET / HTTP/1.1\" 200 612 \"-\" \"-\"";
+    record(COMBINED, line, |r| assert_eq!(r.at_us, at("2026-11-22T09:11:13Z")));
+    let free = "$http_x_note $status $body_bytes_sent [$msec]";
+    record(free, "200 5 [1.5] 404 6 [1795338672.345]", |r| assert_eq!(r.code, 404));
+}
+
+fn upstreams(rest: &str) -> String {
+    format!("192.0.2.7 [22/Nov/2026:10:11:12 +0100] \"GET / HTTP/1.1\" {rest}")
+}
+
+#[test]
+fn nginx_splits_the_last_servers_time_and_books_the_rest_with_the_client() {
+    let line = upstreams(
+        "200 1500 rt=0.801 ua=\"10.0.0.1:80\" us=\"200\" uct=\"0.002\" uht=\"0.012\" \
+         urt=\"0.028\" ubr=\"1600\" rc=OK rtt=120",
+    );
+    record(UPSTREAMS, &line, |r| {
+        assert_eq!(r.server, b"10.0.0.1:80");
+        assert_eq!(phase(&r, EdgePhase::Connect), Span::exact(2_000));
+        assert_eq!(phase(&r, EdgePhase::Wait), Span::exact(10_000));
+        assert_eq!(phase(&r, EdgePhase::Body), Span::exact(16_000));
+        assert_eq!(phase(&r, EdgePhase::ClientOut), Span::mixed(773_000));
+        assert_eq!(phase(&r, EdgePhase::ClientIn), Span::ABSENT);
+        assert_eq!((r.total, r.client_rtt_us), (Span::exact(801_000), Some(120)));
+        assert!(r.attempts.is_empty() && r.timed() && !r.end.client_aborted);
+    });
+}
+
+#[test]
+fn nginx_charges_earlier_servers_with_their_own_failures_only() {
+    let line = upstreams(
+        "200 1500 rt=0.009 ua=\"10.0.0.1:80, 10.0.0.2:80\" us=\"502, 200\" uct=\"-, 0.001\" \
+         uht=\"-, 0.005\" urt=\"0.004, 0.006\" ubr=\"0, 1600\" rc=OK rtt=120",
+    );
+    record(UPSTREAMS, &line, |r| {
+        let first =
+            crate::record::Attempt { server: b"10.0.0.1:80", code: Some(502), micros: Some(4_000) };
+        assert_eq!((&r.attempts[..], r.server), (&[first][..], &b"10.0.0.2:80"[..]));
+        assert_eq!((r.retries, r.redispatched), (1, true));
+        assert_eq!(phase(&r, EdgePhase::Wait), Span::exact(4_000));
+        // Two clocks: the parts may be longer than the whole by a little.
+        assert_eq!(phase(&r, EdgePhase::ClientOut), Span::mixed(0));
+    });
+}
+
+#[test]
+fn an_internal_redirect_is_no_retry_unless_the_first_server_failed() {
+    let sendfile = upstreams(
+        "200 9 rt=0.001 ua=\"10.0.0.1:80 : 10.0.0.2:80\" us=\"200 : 200\" uct=\"0.000 : 0.001\" \
+         uht=\"0.000 : 0.001\" urt=\"0.000 : 0.001\" ubr=\"1 : 9\" rc=OK rtt=1",
+    );
+    record(UPSTREAMS, &sendfile, |r| {
+        assert_eq!((r.retries, r.attempts.len(), r.server), (0, 0, &b"10.0.0.2:80"[..]));
+    });
+    let error_page = upstreams(
+        "503 9 rt=0.001 ua=\"10.0.0.1:80, app : \" us=\"502, 502 : \" uct=\"-, - : \" \
+         uht=\"-, - : \" urt=\"0.001, 0.000 : \" ubr=\"0, 0 : \" rc=OK rtt=1",
+    );
+    record(UPSTREAMS, &error_page, |r| assert_eq!((r.retries, r.server), (1, &b"app"[..])));
+}
+
+#[test]
+fn a_large_body_as_slow_as_its_client_may_be_the_clients() {
+    let large = |rt: &str, urt: &str| {
+        upstreams(&format!(
+            "200 20000000 rt={rt} ua=\"10.0.0.1:80\" us=\"200\" uct=\"0.000\" uht=\"0.001\" \
+             urt=\"{urt}\" ubr=\"20000100\" rc=OK rtt=1"
+        ))
+    };
+    let body = |rt, urt| {
+        let mut mark = Mark::Absent;
+        record(UPSTREAMS, &large(rt, urt), |r| mark = phase(&r, EdgePhase::Body).mark);
+        mark
+    };
+    assert_eq!(body("0.801", "0.028"), Mark::Exact, "buffered: the client came after");
+    assert_eq!(body("0.808", "0.808"), Mark::Mixed, "proxy_buffering off");
+    assert_eq!(body("0.801", "0.798"), Mark::Mixed, "proxy_max_temp_file_size 0");
+}
+
+#[test]
+fn nginx_tells_who_left_and_who_never_answered() {
+    let left = upstreams(
+        "499 0 rt=0.500 ua=\"10.0.0.1:80\" us=\"-\" uct=\"0.000\" uht=\"-\" urt=\"0.500\" \
+         ubr=\"0\" rc= rtt=1",
+    );
+    record(UPSTREAMS, &left, |r| {
+        assert!(r.end.client_aborted);
+        assert_eq!(r.end.blames, Some(Segment::Client));
+        assert_eq!(phase(&r, EdgePhase::Wait), Span::bound(500_000));
+        assert_eq!(phase(&r, EdgePhase::Body), Span::ABSENT);
+    });
+    let cut = upstreams(
+        "200 100000 rt=0.500 ua=\"10.0.0.1:80\" us=\"200\" uct=\"0.000\" uht=\"0.001\" \
+         urt=\"0.500\" ubr=\"9000000\" rc= rtt=1",
+    );
+    record(UPSTREAMS, &cut, |r| assert!(r.end.client_aborted && r.end.blames.is_none()));
+    let silent = upstreams(
+        "504 160 rt=1.001 ua=\"10.0.0.1:80\" us=\"504\" uct=\"0.000\" uht=\"-\" urt=\"1.001\" \
+         ubr=\"0\" rc=OK rtt=1",
+    );
+    record(UPSTREAMS, &silent, |r| {
+        assert_eq!((r.end.blames, r.end.client_aborted), (Some(Segment::Backend), false));
+        assert_eq!(phase(&r, EdgePhase::Wait), Span::bound(1_001_000));
+    });
+    let own = upstreams(
+        "200 160 rt=0.000 ua=\"-\" us=\"-\" uct=\"-\" uht=\"-\" urt=\"-\" ubr=\"-\" rc=OK rtt=1",
+    );
+    record(UPSTREAMS, &own, |r| {
+        assert!(r.end.local && !r.timed());
+        assert_eq!(r.server, b"");
+    });
+}
+
+#[test]
+fn a_directive_of_nginx_is_read_as_it_stands() {
+    let directive = "log_format edge escape=json '{\"t\":\"$time_iso8601\",'\n    \
+                     '\"r\":\"$request\",\"s\":$status,\"urt\":\"$upstream_response_time\",' \
+                     '\"ua\":\"$http_user_agent\",\"x\":$request_time}';";
+    let line = r#"{"t":"2026-11-22T10:11:12+01:00","r":"GET /\"q\" HTTP/1.1","s":200,"urt":"","ua":"say \"hi\\","x":0.004}"#;
+    record(directive, line, |r| {
+        assert_eq!((r.code, r.path), (200, &b"/\"q\""[..]));
+        assert_eq!((r.total, r.end.local), (Span::exact(4_000), true));
+    });
+}
+
+#[test]
+fn haproxy_httplog_is_read_with_captures_and_without() {
+    for captures in ["", "{shop.example|a b} ", "{shop.example} {|} "] {
+        let line = format!(
+            "192.0.2.7:50412 [22/Nov/2026:10:11:12.345] www~ app/web1 1/2/3/40/146 200 1024 - - \
+             ---- 5/4/3/2/+1 7/8 {captures}\"GET /a?b HTTP/1.1\""
+        );
+        record(HTTPLOG, &line, |r| {
+            assert_eq!(r.at_us, at("2026-11-22T09:11:12.345Z"), "the balancer's own zone");
+            assert_eq!(
+                (r.client_port, r.vip, r.backend, r.server),
+                (50412, &b"www"[..], &b"app"[..], &b"web1"[..])
+            );
+            let spans = EdgePhase::ALL.map(|p| phase(&r, p));
+            assert_eq!(spans[0], Span::exact(1_000));
+            assert_eq!(spans[1], Span::mixed(2_000), "a redispatch queues anew");
+            assert_eq!(spans[2..4], [3, 40].map(|ms| Span::exact(ms * 1000)));
+            assert_eq!(spans[4..], [Span::mixed(100_000), Span::ABSENT]);
+            assert_eq!((r.total, r.retries, r.redispatched), (Span::exact(146_000), 1, true));
+            assert_eq!((r.queued, r.server_conns), (Some((7, 8)), Some(2)));
+            assert_eq!((r.method, r.path, r.end.flags), (&b"GET"[..], &b"/a"[..], &b"----"[..]));
+        });
+    }
+}
+
+#[test]
+fn haproxy_lines_that_never_got_there_say_so() {
+    let bad = "2001:db8::7:50412 [22/Nov/2026:10:11:12.345] www www/<NOSRV> -1/-1/-1/-1/3002 \
+               408 212 - - cR-- 1/1/0/0/0 0/0 \"<BADREQ>\"";
+    record(HTTPLOG, bad, |r| {
+        assert_eq!(r.client, Some("2001:db8::7".parse().unwrap()));
+        assert_eq!(
+            (r.server, r.path, r.end.flags),
+            (&b"<NOSRV>"[..], &b"<BADREQ>"[..], &b"cR--"[..])
+        );
+        assert!(EdgePhase::ALL.iter().all(|p| phase(&r, *p) == Span::ABSENT));
+    });
+    let cut = "192.0.2.7:50412 [22/Nov/2026:10:11:12.345] www app/web1 0/0/0/1/+1 200 +10 - - \
+               LR-- 1/1/0/0/0 0/0 \"GET /a-long-pa";
+    record(HTTPLOG, cut, |r| {
+        assert!(r.truncated && r.path == b"/a-long-pa");
+        assert_eq!((r.total, r.bytes_out), (Span::bound(1_000), Some(10)));
+    });
+}
+
+#[test]
+fn haproxys_own_extensions_are_read() {
+    let format = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %U %tsc \
+                  rtt=%[fc_rtt(us)] retrans=%[fc_retrans] lc=%lc rt=%rt %{+Q}[capture.req.hdr(0)] \
+                  %HM %HP%HQ";
+    let line = "192.0.2.7:50412 [22/Nov/2026:10:11:12.345] www app/web1 1/2/3/40/146 200 1024 77 \
+                ---- rtt=5122 retrans=- lc=17 rt=3 \"a b\" GET /a/b?c=d";
+    record(format, line, |r| {
+        assert_eq!((r.client_rtt_us, r.client_retransmits), (Some(5122), None));
+        assert_eq!((r.sequence, r.bytes_in), (Some(17), Some(77)));
+        assert_eq!((r.method, r.path), (&b"GET"[..], &b"/a/b"[..]));
+    });
+}
+
+#[test]
+fn a_string_under_which_a_line_has_two_readings_is_refused() {
+    for format in [
+        "$http_a $http_user_agent_b $status $http_host x$uri",
+        "$uri $http_host $status",
+        "$status$body_bytes_sent",
+        "$request$status",
+        "$upstream_addr, $upstream_status",
+        "$http_x_request_id $upstream_addr $status",
+        "%ST%B %ci",
+        "%r %[capture.req.hdr(0)] %ST %ci",
+    ] {
+        match compile(format) {
+            Err(refused @ FormatError::Ambiguous { .. }) => {
+                assert!(refused.hint().contains("quotes"), "{}", refused.hint());
+            }
+            other => panic!("{format}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_no_format_string_is_refused_with_a_hint() {
+    let refused = |format: &str| {
+        let refused = compile(format).unwrap_err();
+        assert!(!refused.hint().is_empty());
+        refused
+    };
+    assert_eq!(refused("  "), FormatError::Empty);
+    assert_eq!(refused("hello world"), FormatError::UnknownLanguage);
+    assert_eq!(refused("$scheme x"), FormatError::NothingKnown);
+    assert_eq!(refused("$status ${request_time"), FormatError::Unclosed("${".to_owned()));
+    assert_eq!(refused("%ST %[fc_rtt"), FormatError::Unclosed("%[".to_owned()));
+    assert_eq!(refused("%{+json}o %ST"), FormatError::Encoded("JSON"));
+    assert!(matches!(refused(&"$status ".repeat(300)), FormatError::TooMuch { .. }));
+    assert!(matches!(refused(&" $status".repeat(9000)), FormatError::TooMuch { .. }));
+}
+
+#[test]
+fn a_line_of_another_format_is_rejected_by_the_field_that_fails() {
+    let rejected = |line: &str| with(COMBINED, line, |r| r.unwrap_err());
+    assert_eq!(rejected(""), Reject::Incomplete("the time"));
+    assert_eq!(rejected("hello"), Reject::Incomplete("the time"));
+    let line = "::1 - - [22/Nov/2026:10:11:12 +0100] \"GET / HTTP/1.1\" 2x0 612 \"-\" \"-\"";
+    assert_eq!(rejected(line), Reject::Malformed("status"));
+    let line = "::1 - - [22/Nov/2026:10:11:12 +0100] \"GET / HTTP/1.1\" 200 612 \"-\" \"-\" x";
+    assert_eq!(rejected(line), Reject::Malformed("end of line"));
+}
+
+/// The stock format and its own string must say the same of a line.
+#[test]
+fn haproxys_stock_formats_and_their_strings_read_alike() {
+    const TCPLOG: &str = "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq";
+    let start = "192.0.2.7:50412 [22/Nov/2026:10:11:12.345] www~ ";
+    let http = [
+        "app/web1 0/0/0/801/801 200 1024 - - ---- 1/1/0/0/0 0/0 \"GET /a?b HTTP/1.1\"",
+        "app/web1 0/1002/-1/-1/1002 503 217 - - SC-- 1/1/0/0/1 0/0 \"GET / HTTP/1.1\"",
+        "app/web1 0/0/0/-1/3001 504 198 - - sH-- 1/1/0/0/0 0/0 \"POST /x HTTP/1.1\"",
+        "app/web1 0/0/0/1001/1001 200 0 - - CD-- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"",
+        "app/web1 0/0/1/1/900 200 70 - - CD-- 1/1/0/0/+2 0/1 {a b} \"PUT / HTTP/1.1\"",
+        "www/<NOSRV> -1/-1/-1/-1/3002 408 212 - - cR-- 1/1/0/0/0 0/0 \"<BADREQ>\"",
+        "www/<NOSRV> 0/-1/-1/-1/0 403 192 - - PR-- 1/1/0/0/0 0/0 \"GET /deny HTTP/1.1\"",
+        "www/<STATS> 0/0/0/0/0 200 1920 - - LR-- 1/1/0/0/0 0/0 \"GET /stats HTTP/1.1\"",
+        "app/web1 5/0/0/1/+6 200 +99 - - ---- 1/1/0/0/0 0/0 \"GET https://h.x/a HTTP/2.0\"",
+        "app/web1 5/0/2500/-1/2600 503 0 - - CC-- 1/1/0/0/0 0/0 \"GET /cut-off",
+    ];
+    let tcp = [
+        "app/web1 0/0/5007 212 -- 0/0/0/0/3 0/0",
+        "app/<NOSRV> -1/-1/0 0 SC 0/0/0/0/0 0/0",
+        "app/web1 1/-1/3005 0 sC 1/1/0/0/+1 2/3",
+    ];
+    let cases = http.map(|l| ("haproxy-http", HTTPLOG, l)).into_iter();
+    for (name, format, rest) in cases.chain(tcp.map(|l| ("haproxy-tcp", TCPLOG, l))) {
+        let line = format!("{start}{rest}");
+        let stock = (crate::formats::find(name).unwrap().parser)();
+        let context = Context { near: Wall::from_nanos(0), zone_s: 3600 };
+        let mut scratch = Scratch::default();
+        let expected = stock.parse(line.as_bytes(), &context, &mut scratch).unwrap();
+        record(format, &line, |r| {
+            assert_eq!(format!("{r:#?}"), format!("{expected:#?}"), "{line}")
+        });
+    }
+}
