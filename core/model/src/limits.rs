@@ -149,3 +149,14 @@ pub const EDGE_REPORT_SECONDS_MAX: usize = 1 << 20;
 pub const EDGE_FORMAT_BYTES_MAX: usize = 16 << 10;
 /// Items of one log format string.
 pub const EDGE_FORMAT_ITEMS_MAX: usize = 256;
+
+/// Bytes of one Graphite name, its tags included.
+pub const GRAPHITE_NAME_BYTES_MAX: usize = 2048;
+/// Bytes of one target of `/render`.
+pub const GRAPHITE_TARGET_BYTES_MAX: usize = 64 << 10;
+/// Calls one inside another in one target.
+pub const GRAPHITE_DEPTH_MAX: usize = 32;
+/// Targets of one request.
+pub const GRAPHITE_TARGETS_MAX: usize = 256;
+/// Points of all series that one request lays out in memory.
+pub const GRAPHITE_POINTS_MAX: usize = 20_000_000;
