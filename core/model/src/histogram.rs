@@ -52,6 +52,21 @@ impl Histogram {
         }
     }
 
+    /// Adds `n` observations to a bucket, or to that of zero where `index` is `None`; false, and
+    /// nothing is added, where no duration falls into such a bucket.
+    pub fn add_bucket(&mut self, index: Option<i32>, n: u64) -> bool {
+        let Some(index) = index else {
+            self.zero = self.zero.saturating_add(n);
+            return true;
+        };
+        // One microsecond to all that 64 bits hold.
+        if Some(index) < bucket(1) || Some(index) > bucket(u64::MAX) {
+            return false;
+        }
+        self.add(index, n);
+        true
+    }
+
     /// Adds what `other` counted.
     pub fn merge(&mut self, other: &Self) {
         self.zero += other.zero;

@@ -149,6 +149,12 @@ pub const EDGE_REPORT_SECONDS_MAX: usize = 1 << 20;
 pub const EDGE_FORMAT_BYTES_MAX: usize = 16 << 10;
 /// Items of one log format string.
 pub const EDGE_FORMAT_ITEMS_MAX: usize = 256;
+/// Bytes of one text of a slow request that is kept.
+pub const EDGE_SLOW_TEXT_BYTES_MAX: usize = 512;
+/// Rows one query over the edge's windows may give.
+pub const EDGE_QUERY_ROWS_MAX: usize = 100_000;
+/// Slow requests, readings or findings one page of an answer holds.
+pub const EDGE_PAGE_MAX: usize = 10_000;
 
 /// Bytes of one Graphite name, its tags included.
 pub const GRAPHITE_NAME_BYTES_MAX: usize = 2048;

@@ -14,6 +14,7 @@ const ENTRIES: &[Entry] = &[
     ("compiled", whyslow_edge::compiled::fuzz_compiled),
     ("config", whyslow::config::read::fuzz_config),
     ("dns_answer", whyslow_dial::dns::fuzz_dns_answer),
+    ("edge_row", whyslow_edge::pack::fuzz_edge_row),
     ("frames", whyslow_dial::fuzz_frames),
     ("framing", whyslow_edge::framing::fuzz_framing),
     ("graphite_line", whyslow_graphite::line::fuzz_graphite_line),

@@ -16,6 +16,8 @@ pub struct StoreCounters {
     pub observations: u64,
     /// Observations refused.
     pub observations_refused: u64,
+    /// What became of what the edge plane brought.
+    pub edge: super::EdgeAppended,
     /// Appends that wait.
     pub queue: u64,
     /// Commits.

@@ -36,6 +36,19 @@ pub(super) enum Kind {
     Transcripts,
     /// Documents of runs that went well.
     Runs,
+    /// The edge's windows of one length.
+    Windows {
+        /// The length.
+        seconds: i64,
+        /// Days a file covers.
+        days: i64,
+    },
+    /// Slow requests.
+    Slow,
+    /// Readings.
+    Readings,
+    /// Findings.
+    Findings,
 }
 
 impl Kind {
@@ -47,11 +60,25 @@ impl Kind {
         Self::Rollup { seconds: level.resolution_ms / 1000, days: level.file_days() }
     }
 
+    /// The kind in which the edge's windows of a level of the retention are kept.
+    pub(super) const fn edge_level(level: Level) -> Self {
+        if level.resolution_ms == 0 {
+            return Self::Windows { seconds: 10, days: 1 };
+        }
+        Self::Windows { seconds: level.resolution_ms / 1000, days: level.file_days() }
+    }
+
     /// Days that one file covers.
     const fn days(self) -> i64 {
         match self {
-            Self::Rollup { days, .. } => days,
-            Self::Samples | Self::Facts | Self::Transcripts | Self::Runs => 1,
+            Self::Rollup { days, .. } | Self::Windows { days, .. } => days,
+            Self::Findings => 30,
+            Self::Samples
+            | Self::Facts
+            | Self::Transcripts
+            | Self::Runs
+            | Self::Slow
+            | Self::Readings => 1,
         }
     }
 
@@ -62,6 +89,10 @@ impl Kind {
             Self::Facts => "facts-".to_owned(),
             Self::Transcripts => "transcripts-".to_owned(),
             Self::Runs => "runs-".to_owned(),
+            Self::Windows { seconds, .. } => format!("edge-{seconds}s-"),
+            Self::Slow => "slow-".to_owned(),
+            Self::Readings => "readings-".to_owned(),
+            Self::Findings => "findings-".to_owned(),
         }
     }
 
@@ -101,7 +132,7 @@ pub(super) struct Files {
 }
 
 /// Idle connections kept; each holds a small cache.
-const IDLE_MAX: usize = 8;
+const IDLE_MAX: usize = 12;
 
 impl Files {
     /// Looks for files of these kinds.
@@ -119,6 +150,10 @@ impl Files {
         known.values_mut().for_each(|days| days.sort_unstable());
         let (known, idle) = (RwLock::new(known), Mutex::default());
         Ok(Self { dir: dir.to_owned(), known, idle })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub(super) fn path(&self, kind: Kind, day: Day) -> PathBuf {

@@ -53,6 +53,12 @@ pub enum StorageError {
         /// Why not.
         reason: String,
     },
+    /// An answer would be too large.
+    #[error("the answer would have more than {limit} rows")]
+    TooMuch {
+        /// How many it may have.
+        limit: usize,
+    },
     /// A page's cursor is none that a page of observations gave.
     #[error("{cursor:?} is no cursor of a page of observations")]
     Cursor {
@@ -86,6 +92,10 @@ impl StorageError {
             }
             Self::Failed { subject, .. } => {
                 format!("is {} writable by the user whyslow runs as?", subject.display())
+            }
+            Self::TooMuch { .. } => {
+                "ask for less time, longer windows, fewer fields, or one value of a field"
+                    .to_owned()
             }
             Self::Cursor { .. } | Self::Closed => return None,
         })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use whyslow_store::retention::Level;
+
 use super::days::Kind;
 use super::error::StorageError;
 use super::writer::{Writer, now, write};
@@ -19,7 +21,9 @@ impl Writer {
             for day in self.files.days(kind) {
                 let end = kind.span_ms(day).1;
                 // A window that is still to be rolled up is read from here after a restart.
-                if end > oldest || (kind == Kind::Samples && end > oldest_window) {
+                let needed = (kind == Kind::Samples && end > oldest_window)
+                    || self.unrolled.contains(&(kind, day));
+                if end > oldest || needed {
                     break;
                 }
                 self.open.remove(&(kind, day));
@@ -36,14 +40,17 @@ impl Writer {
         Ok(())
     }
 
-    fn keep_ms(&self, kind: Kind) -> i64 {
+    pub(super) fn keep_ms(&self, kind: Kind) -> i64 {
         let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
-        let level = self.options.retention.levels().iter().find(|l| Kind::of_level(**l) == kind);
+        let is = |l: &&Level| Kind::of_level(**l) == kind || Kind::edge_level(**l) == kind;
+        let level = self.options.retention.levels().iter().find(is);
         match kind {
-            Kind::Facts => ms(self.options.observations_for),
-            Kind::Transcripts => ms(self.options.transcripts_for),
+            Kind::Facts | Kind::Findings => ms(self.options.observations_for),
+            Kind::Transcripts | Kind::Slow | Kind::Readings => ms(self.options.transcripts_for),
             Kind::Runs => ms(self.options.ok_runs_for),
-            Kind::Samples | Kind::Rollup { .. } => level.map_or(i64::MAX, |l| l.keep_ms),
+            Kind::Samples | Kind::Rollup { .. } | Kind::Windows { .. } => {
+                level.map_or(i64::MAX, |l| l.keep_ms)
+            }
         }
     }
 }

@@ -47,6 +47,9 @@ impl Writer {
             newest_ms = newest_ms.max(head.span(*slot).map_or(i64::MIN, |s| s.newest_ms));
         }
         let journal_bytes = registry.batch_bytes()?;
+        let windows = files.kinds().into_iter().filter(|k| matches!(k, Kind::Windows { .. }));
+        let unrolled =
+            windows.flat_map(|k| files.days(k).into_iter().map(move |day| (k, day))).collect();
         Ok(Self {
             options,
             counters: Arc::new(Counters::default()),
@@ -54,6 +57,7 @@ impl Writer {
             registry,
             files: Arc::new(files),
             open: BTreeMap::new(),
+            unrolled,
             newest_ms,
             sealed_ms: i64::MIN,
             journal_bytes,
@@ -65,7 +69,9 @@ impl Writer {
 /// All kinds of files under these options.
 fn kinds(options: &StoreOptions) -> Vec<Kind> {
     let levels = options.retention.levels().iter().map(|l| Kind::of_level(*l));
-    levels.chain([Kind::Facts, Kind::Transcripts, Kind::Runs]).collect()
+    let windows = options.retention.levels().iter().map(|l| Kind::edge_level(*l));
+    let plain = [Kind::Facts, Kind::Transcripts, Kind::Runs, Kind::Slow, Kind::Readings];
+    levels.chain(windows).chain(plain).chain([Kind::Findings]).collect()
 }
 
 /// Gives the head the windows at and after each series' floor.

@@ -6,6 +6,7 @@
 mod counters;
 mod days;
 mod disk;
+mod edge;
 mod error;
 mod facts;
 mod file;
@@ -34,6 +35,10 @@ pub use whyslow_store::Columns;
 use whyslow_store::{Head, Tally};
 
 pub use counters::StoreCounters;
+pub use edge::{
+    EdgeAppended, EdgeBatch, EdgeQuery, Facet, FacetCount, FacetValue, FindingQuery, ReadingQuery,
+    SlowBucket, SlowField, SlowFilter, SlowMatch, SlowOrder, SlowPage,
+};
 pub use error::StorageError;
 pub use facts::{ObservationFilter, ObservationPage, PageRequest};
 pub use whyslow_store::head::Limits;
@@ -52,9 +57,9 @@ pub struct StoreOptions {
     pub retention: Retention,
     /// How many series, and how late a sample may be.
     pub limits: Limits,
-    /// Observations.
+    /// Observations and findings.
     pub observations_for: Duration,
-    /// Runs with `keep_long`.
+    /// Runs with `keep_long`, slow requests and readings.
     pub transcripts_for: Duration,
     /// Runs without.
     pub ok_runs_for: Duration,
@@ -83,6 +88,8 @@ pub struct Batch {
     pub observations: Vec<Observation>,
     /// Documents of runs.
     pub runs: Vec<StoredRun>,
+    /// What the edge plane brings.
+    pub edge: EdgeBatch,
 }
 
 /// The document of one run.
@@ -107,6 +114,8 @@ pub struct Appended {
     pub observations: u64,
     /// Observations refused: older than the retention, or more than a day ahead of the clock.
     pub observations_refused: u64,
+    /// Of what the edge plane brought.
+    pub edge: EdgeAppended,
 }
 
 /// The store. Cloning is cheap; all clones are the same store.
@@ -161,17 +170,17 @@ impl Db {
     /// [`StorageError::Full`] and others: then nothing, or an unacknowledged part, is stored, and
     /// the batch may be sent again.
     pub async fn append(&self, batch: Batch) -> Result<Appended, StorageError> {
-        let Batch { samples, mut columns, observations, runs } = batch;
+        let Batch { samples, mut columns, observations, runs, edge } = batch;
         for sample in &samples {
             columns.sample(sample);
         }
-        let documents = (observations.len() + runs.len()) * WEIGHT_OF_DOCUMENT;
+        let documents = (observations.len() + runs.len() + edge.len()) * WEIGHT_OF_DOCUMENT;
         let weight = u32::try_from(columns.len() + documents).unwrap_or(u32::MAX);
         let weight = weight.clamp(1, QUEUE_WEIGHT_MAX);
         let room = Arc::clone(&self.0.room).acquire_many_owned(weight).await;
         let room = room.map_err(|_| StorageError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let request = Request { columns, observations, runs, reply, room };
+        let request = Request { columns, observations, runs, edge, reply, room };
         self.0.counters.queued(1);
         let sent = self.0.queue.send(Message::Append(Box::new(request)));
         sent.map_err(|_| StorageError::Closed)?;

@@ -1,6 +1,6 @@
 //! The one thread that writes: it takes all that is queued, commits it at once, and answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,7 +18,7 @@ use super::error::StorageError;
 use super::lock::DirectoryLock;
 use super::registry::Registry;
 use super::seal::Pass;
-use super::{Appended, StoreOptions, StoredRun, facts, file, rows};
+use super::{Appended, EdgeBatch, StoreOptions, StoredRun, edge, facts, file, rows};
 
 /// One append on its way.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(super) struct Request {
     pub(super) columns: Columns,
     pub(super) observations: Vec<Observation>,
     pub(super) runs: Vec<StoredRun>,
+    pub(super) edge: EdgeBatch,
     pub(super) reply: oneshot::Sender<Result<Appended, StorageError>>,
     /// Its room in the queue, given back with the answer.
     pub(super) room: OwnedSemaphorePermit,
@@ -49,9 +50,9 @@ const IDLE_TICK: Duration = Duration::from_mins(1);
 /// How far ahead of our clock a sample may be.
 const AHEAD_MS: i64 = 60 * 60 * 1000;
 /// How far ahead of our clock an observation may be.
-const OBSERVATION_AHEAD: Duration = Duration::from_hours(24);
+pub(super) const OBSERVATION_AHEAD: Duration = Duration::from_hours(24);
 /// Files kept open for writing.
-const OPEN_FILES_MAX: usize = 8;
+const OPEN_FILES_MAX: usize = 16;
 /// Bytes of samples not yet in chunks, beyond which all are put into chunks at once.
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
 
@@ -64,6 +65,8 @@ pub(super) struct Writer {
     pub(super) registry: Registry,
     pub(super) files: Arc<Files>,
     pub(super) open: BTreeMap<(Kind, Day), Connection>,
+    /// Files of windows of which some may still be to be rolled up.
+    pub(super) unrolled: BTreeSet<(Kind, Day)>,
     /// The newest sample's time.
     pub(super) newest_ms: i64,
     /// Windows that end by then are written.
@@ -109,8 +112,9 @@ impl Writer {
         let mut last_commit = Instant::now();
         let mut next_care = Instant::now();
         let mut next_pass = Instant::now();
+        let mut rolling = false;
         loop {
-            let patience = if pass.is_some() {
+            let patience = if pass.is_some() || rolling {
                 Duration::ZERO
             } else {
                 next_care.saturating_duration_since(Instant::now())
@@ -132,9 +136,17 @@ impl Writer {
                 }
                 return;
             }
-            if pass.is_none() && Instant::now() >= next_care {
+            if pass.is_none() && !rolling && Instant::now() >= next_care {
                 next_care = Instant::now() + IDLE_TICK;
-                self.reported("remove what is too old", Self::remove_old);
+                rolling = true;
+            }
+            if rolling {
+                let more = self.reported("roll up the edge's windows", Self::roll_up_edge);
+                rolling = more.unwrap_or(false);
+                if !rolling {
+                    // Only now: what is not rolled up must not go.
+                    self.reported("remove what is too old", Self::remove_old);
+                }
             }
             if pass.is_none() && Instant::now() >= next_pass {
                 pass = self.due_pass();
@@ -202,6 +214,7 @@ impl Writer {
                         c.samples.add(&one.samples);
                         c.observations += one.observations;
                         c.observations_refused += one.observations_refused;
+                        c.edge.add(&one.edge);
                     }
                 }
                 Err(_) => c.failed_appends += group.len() as u64,
@@ -215,12 +228,13 @@ impl Writer {
         }
     }
 
-    /// Makes a group durable: samples first, then facts. Answers one entry per request.
+    /// Makes a group durable: samples first, then facts, then what the edge brings. Answers one entry per request.
     fn commit(&mut self, group: &[Request]) -> Result<Vec<Appended>, StorageError> {
         let now = now();
         let mut answers = vec![Appended::default(); group.len()];
         self.commit_samples(group, now, &mut answers)?;
         self.commit_facts(group, now, &mut answers)?;
+        self.commit_edge(group, now, &mut answers)?;
         Ok(answers)
     }
 
@@ -317,6 +331,10 @@ impl Writer {
                 Kind::Facts => facts::FACTS,
                 Kind::Transcripts => facts::TRANSCRIPTS,
                 Kind::Runs => facts::RUNS,
+                Kind::Windows { .. } => edge::ROWS,
+                Kind::Slow => edge::SLOW,
+                Kind::Readings => edge::READINGS,
+                Kind::Findings => edge::FINDINGS,
             };
             let db = file::open(&self.files.path(kind, day), shape)?;
             self.files.add(kind, day);

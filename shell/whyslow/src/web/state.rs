@@ -148,7 +148,9 @@ pub fn storage_problem(error: &StorageError) -> Problem {
             Problem::unavailable(format!("the disk is full: {error}")).retry_after(RETRY_S)
         }
         StorageError::Closed => Problem::unavailable("whyslow is ending").retry_after(RETRY_S),
-        StorageError::Cursor { .. } => Problem::bad_data(error.to_string()),
+        StorageError::Cursor { .. } | StorageError::TooMuch { .. } => {
+            Problem::bad_data(error.to_string())
+        }
         StorageError::InUse { .. }
         | StorageError::Foreign { .. }
         | StorageError::Newer { .. }
