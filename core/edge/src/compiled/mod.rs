@@ -92,6 +92,30 @@ impl Compiled {
     }
 }
 
+impl Compiled {
+    /// Whether a line, not cut short, is of this format.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn fits(&self, line: &[u8], context: &Context) -> Result<(), Reject> {
+        let values = self.values(line, context)?;
+        if values.truncated { Err(Reject::Incomplete("the end of line")) } else { Ok(()) }
+    }
+
+    fn values<'a>(&self, line: &'a [u8], context: &Context) -> Result<Values<'a>, Reject> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut values = Values::new();
+        scan::scan(&self.layout, line, context.zone_s, &mut values)?;
+        if values.number(Number::Code).is_some_and(|code| code > 999) {
+            return Err(Reject::Malformed("status"));
+        }
+        if values.truncated && values.time_us().is_none() {
+            return Err(Reject::Incomplete("the time"));
+        }
+        Ok(values)
+    }
+}
+
 impl Parse for Compiled {
     fn parse<'a>(
         &self,
@@ -99,17 +123,9 @@ impl Parse for Compiled {
         context: &Context,
         scratch: &'a mut Scratch,
     ) -> Result<Record<'a>, Reject> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let mut values = Values::new();
-        scan::scan(&self.layout, line, context.zone_s, &mut values)?;
-        if values.number(Number::Code).is_some_and(|code| code > 999) {
-            return Err(Reject::Malformed("status"));
-        }
-        let at_us = values.time_us();
-        if values.truncated && at_us.is_none() {
-            return Err(Reject::Incomplete("the time"));
-        }
-        let mut record = Record { at_us, truncated: values.truncated, ..Record::default() };
+        let values = self.values(line, context)?;
+        let mut record =
+            Record { at_us: values.time_us(), truncated: values.truncated, ..Record::default() };
         fill(&mut record, &values);
         request::fill(&mut record, &values, self.request_line, scratch);
         match &self.reading {
@@ -136,6 +152,19 @@ fn fill<'a>(record: &mut Record<'a>, values: &Values<'a>) {
     record.client_retransmits = values.small(Number::ClientRetransmits);
     record.sequence = values.natural(Number::Sequence);
     record.client_country = <[u8; 2]>::try_from(values.told(Text::Country)).ok();
+}
+
+/// The parser of what `--format` or a configuration names: a format of the list, or a balancer's
+/// own format string.
+///
+/// # Errors
+/// None where the name is no format's; [`FormatError`] of a string that cannot be read by.
+pub fn parser(named: &str) -> Option<Result<Box<dyn Parse>, FormatError>> {
+    if let Some(format) = crate::formats::find(named) {
+        return Some(Ok((format.parser)()));
+    }
+    let boxed = |compiled| Box::new(compiled) as Box<dyn Parse>;
+    is_format_string(named).then(|| compile(named).map(boxed))
 }
 
 /// For the fuzzer: the first line is a format string, the others are lines of it.

@@ -315,3 +315,27 @@ fn haproxys_stock_formats_and_their_strings_read_alike() {
         });
     }
 }
+
+/// The directive of the file, quotes and all.
+fn haproxy_example() -> &'static str {
+    let file = include_str!("../../../../examples/haproxy-log.cfg");
+    file.lines().map(str::trim).find(|l| l.starts_with("log-format ")).unwrap()
+}
+
+#[test]
+fn the_recommended_haproxy_format_tells_rtt_retransmits_sequence_and_the_request() {
+    let line = "192.0.2.7:50412 [22/Nov/2026:10:11:12.345] www~ app/web1 1/2/3/40/146 200 1024 - - \
+                ---- 5/4/3/2/0 7/8 Th=9 Ti=15 in=77 rtt=5122 rttvar=900 retrans=3 lost=1 unacked=2 \
+                lc=17 rt=40 \"GET /a/b?c HTTP/1.1\"";
+    let newer = haproxy_example().replace("lc=%lc", "srtt=%[bc_rtt(us)] lc=%lc");
+    let newer_line = line.replace("lc=17", "srtt=88 lc=17");
+    for (format, line) in [(haproxy_example(), line), (&newer, newer_line.as_str())] {
+        record(format, line, |r| {
+            assert_eq!((r.client_rtt_us, r.client_retransmits), (Some(5122), Some(3)));
+            assert_eq!((r.sequence, r.bytes_in, r.path), (Some(17), Some(77), &b"/a/b"[..]));
+            assert_eq!((r.vip, r.total), (&b"www"[..], Span::exact(146_000)));
+        });
+    }
+    let cut = &line[..line.len() - 12];
+    record(haproxy_example(), cut, |r| assert!(r.truncated && r.sequence == Some(17)));
+}

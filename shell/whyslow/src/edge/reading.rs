@@ -1,5 +1,6 @@
 //! How a source's lines are read: by the format it names, or by the first that fits.
 
+use whyslow_edge::compiled::{self, FormatError};
 use whyslow_edge::format::{Context, Format, Parse, Reject, Scratch};
 use whyslow_edge::formats;
 use whyslow_edge::record::Record;
@@ -15,10 +16,16 @@ pub(super) enum Reading {
     Found(&'static Format, Box<dyn Parse>),
 }
 
-/// A format by a name that none has.
+/// A format that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no format '{0}'")]
-pub(super) struct NoSuchFormat(String);
+pub(super) enum NoSuchFormat {
+    /// A name that no format has.
+    #[error("there is no format '{0}'")]
+    Name(String),
+    /// A format string by which no line can be read.
+    #[error(transparent)]
+    String(FormatError),
+}
 
 impl Reading {
     /// The parser of what a configuration names.
@@ -30,8 +37,11 @@ impl Reading {
             let all = formats::ALL.iter().map(|format| (format, (format.parser)()));
             return Ok(Self::Searching(all.collect()));
         }
-        let format = formats::find(format).ok_or_else(|| NoSuchFormat(format.to_owned()))?;
-        Ok(Self::Named((format.parser)()))
+        match compiled::parser(format) {
+            Some(Ok(parser)) => Ok(Self::Named(parser)),
+            Some(Err(refused)) => Err(NoSuchFormat::String(refused)),
+            None => Err(NoSuchFormat::Name(format.to_owned())),
+        }
     }
 
     /// The format that was found, where it had to be.

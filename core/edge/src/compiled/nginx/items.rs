@@ -116,7 +116,8 @@ fn passed_over(name: &str) -> Option<Item> {
         | "realip_remote_port"
         | "binary_remote_addr"
         | "proxy_protocol_server_addr"
-        | "ssl_early_data" => WORD,
+        | "ssl_early_data"
+        | "proxy_alternative_upstream_name" => WORD,
         "remote_user"
         | "args"
         | "query_string"
@@ -131,7 +132,6 @@ fn passed_over(name: &str) -> Option<Item> {
         | "ssl_client_escaped_cert"
         | "ssl_ciphers"
         | "ssl_curves"
-        | "proxy_alternative_upstream_name"
         | "proxy_add_x_forwarded_for"
         | "limit_rate" => TEXT,
         _ if PREFIXES.iter().any(|p| name.starts_with(p)) => TEXT,

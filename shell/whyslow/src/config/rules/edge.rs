@@ -1,6 +1,6 @@
 //! Balancers' logs: that each can be read as it is written down.
 
-use whyslow_edge::formats;
+use whyslow_edge::{compiled, formats};
 use whyslow_model::limits::{EDGE_ROUTES_MAX, EDGE_SHARDS_MAX, EDGE_SOURCES_MAX};
 
 use super::super::edge::{EdgeSource, Input, ReadFrom};
@@ -45,8 +45,13 @@ pub(super) fn apply(config: &Config, _: &World<'_>, findings: &mut Findings<'_, 
 
 fn format(source: &EdgeSource, found: &mut impl FnMut(&'static str, String, Option<String>)) {
     let format = source.format.as_str();
-    if format == "auto" || formats::find(format).is_some() {
-        return;
+    match compiled::parser(format) {
+        Some(Ok(_)) => return,
+        Some(Err(refused)) => {
+            return found("format", refused.to_string(), Some(refused.hint()));
+        }
+        None if format == "auto" => return,
+        None => {}
     }
     let known = || formats::ALL.iter().map(|f| f.name).chain(["auto"]);
     let hint = match did_you_mean(format, known()) {
