@@ -13,11 +13,13 @@ pub struct Context {
     pub zone_s: i32,
 }
 
-/// Room a parser may use for text that must be unescaped; cleared for each line.
+/// Room a parser may use, kept from line to line.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Unescaped text.
+    /// Text that must be unescaped; cleared by who uses it.
     pub text: Vec<u8>,
+    /// The last date, since the next line mostly has the same.
+    pub last: crate::stamp::LastStamp,
 }
 
 /// Why a line is not a request of this format.

@@ -82,13 +82,13 @@ const fn clock(hour: u8, minute: u8, second: u8) -> Option<i64> {
 }
 
 /// Two digits as a number; above 99 where they are none.
-#[inline]
+#[inline(always)]
 const fn two(a: u8, b: u8) -> u8 {
     let (a, b) = (a.wrapping_sub(b'0'), b.wrapping_sub(b'0'));
     if a > 9 || b > 9 { 255 } else { a * 10 + b }
 }
 
-#[inline]
+#[inline(always)]
 const fn four(text: [u8; 4]) -> Option<i64> {
     let (high, low) = (two(text[0], text[1]), two(text[2], text[3]));
     if high > 99 || low > 99 { None } else { Some(high as i64 * 100 + low as i64) }
@@ -105,6 +105,31 @@ pub(crate) fn slashed(cursor: &mut Cursor<'_>) -> Option<Civil> {
     let day = days(four([y1, y2, y3, y4])?, month([m1, m2, m3])?, two(d1, d2))?;
     let of_day = clock(two(h1, h2), two(n1, n2), two(s1, s2))?;
     Some(Civil { local_s: day * DAY_S + of_day, micros: fraction(cursor)? })
+}
+
+/// The second that was read last, and the text it was read from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LastStamp {
+    text: [u8; 20],
+    local_s: i64,
+}
+
+/// The same as [`slashed`], looking up what the line before may have had already.
+#[inline(always)]
+pub(crate) fn slashed_again(cursor: &mut Cursor<'_>, last: &mut LastStamp) -> Option<Civil> {
+    let text = *cursor.rest().first_chunk::<20>()?;
+    if text != last.text {
+        *last = LastStamp { text, local_s: slashed(&mut Cursor::new(&text))?.local_s };
+    }
+    cursor.take(20)?;
+    if let Some(&[b'.', a, b, c, b']']) = cursor.rest().first_chunk()
+        && let [a @ 0..=9, b @ 0..=9, c @ 0..=9] =
+            [a, b, c].map(|d| u32::from(d.wrapping_sub(b'0')))
+    {
+        cursor.take(4)?;
+        return Some(Civil { local_s: last.local_s, micros: (a * 100 + b * 10 + c) * 1000 });
+    }
+    Some(Civil { local_s: last.local_s, micros: fraction(cursor)? })
 }
 
 /// `2009-02-06T12:14:14` with its fraction, `T` or a space between; takes it off the front.
@@ -197,7 +222,7 @@ fn year_of(at: Wall) -> i64 {
 }
 
 /// `.655` as microseconds, further digits dropped; 0 where no fraction follows.
-#[inline]
+#[inline(always)]
 fn fraction(cursor: &mut Cursor<'_>) -> Option<u32> {
     if !matches!(cursor.peek(), Some(b'.' | b',')) {
         return Some(0);
@@ -271,6 +296,27 @@ mod tests {
             "6/Feb/2009:12:14:14",
         ] {
             assert_eq!(slashed(&mut Cursor::new(bad.as_bytes())), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_remembered_second_is_the_one_that_would_be_read() {
+        let mut last = LastStamp::default();
+        for text in [
+            "06/Feb/2009:12:14:14.655]",
+            "06/Feb/2009:12:14:14.001]",
+            "06/Feb/2009:12:14:14]",
+            "06/Feb/2009:12:14:14.]",
+            "06/Feb/2009:12:14:15.65512]",
+            "31/Feb/2009:12:14:15.655]",
+            "06/Feb/2009:12:14:15.655]",
+            "06/Feb/2009:12:14",
+        ] {
+            let (mut again, mut anew) =
+                (Cursor::new(text.as_bytes()), Cursor::new(text.as_bytes()));
+            let read = slashed_again(&mut again, &mut last);
+            assert_eq!(read, slashed(&mut anew), "{text}");
+            assert!(read.is_none() || again.rest() == anew.rest(), "{text}");
         }
     }
 

@@ -1,13 +1,13 @@
 //! `HAProxy`'s own log formats, mixed as they come: one process writes HTTP, TCP and error lines
 //! into one log. The shape of a line says which it is; manual, section 8.2.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{haproxy_error, haproxy_http, haproxy_tcp};
 use crate::cursor::{Cursor, whole};
 use crate::format::{Context, Format, Parse, Reject, Scratch};
 use crate::record::{Record, Span};
-use crate::stamp;
+use crate::stamp::{self, LastStamp};
 
 /// Any of them.
 pub const FORMAT: Format = Format {
@@ -36,17 +36,23 @@ impl Parse for Haproxy {
         &self,
         line: &'a [u8],
         context: &Context,
-        _scratch: &'a mut Scratch,
+        scratch: &'a mut Scratch,
     ) -> Result<Record<'a>, Reject> {
-        parse(line, context, self.0)
+        parse(line, context, self.0, &mut scratch.last)
     }
 }
 
-fn parse<'a>(line: &'a [u8], context: &Context, shape: Shape) -> Result<Record<'a>, Reject> {
+#[inline(always)]
+fn parse<'a>(
+    line: &'a [u8],
+    context: &Context,
+    shape: Shape,
+    last: &mut LastStamp,
+) -> Result<Record<'a>, Reject> {
     let mut cursor = Cursor::new(line);
     let mut record = Record::default();
     client(&mut cursor, &mut record).ok_or_else(|| no_client(line))?;
-    let date = if cursor.eat(b'[') { stamp::slashed(&mut cursor) } else { None };
+    let date = if cursor.eat(b'[') { stamp::slashed_again(&mut cursor, last) } else { None };
     let date = date.filter(|_| cursor.eat(b']') && cursor.eat(b' '));
     record.at_us =
         Some(date.ok_or(Reject::Malformed("the date"))?.at_us(i64::from(context.zone_s)));
@@ -62,6 +68,12 @@ fn parse<'a>(line: &'a [u8], context: &Context, shape: Shape) -> Result<Record<'
     record.backend = cursor.until(b'/').ok_or(Reject::Incomplete("backend/server"))?;
     record.server = cursor.until(b' ').ok_or(Reject::Incomplete("the server"))?;
 
+    if matches!(shape, Shape::Any | Shape::Http)
+        && let Some(numbers) = cursor.numbers(*b"////   ")
+    {
+        haproxy_http::finish(&mut record, numbers.into(), cursor)?;
+        return Ok(record);
+    }
     const TIMERS: Reject = Reject::Malformed("the timers");
     let first = [
         timer_then(&mut cursor, b'/').ok_or(TIMERS)?,
@@ -71,7 +83,8 @@ fn parse<'a>(line: &'a [u8], context: &Context, shape: Shape) -> Result<Record<'
     // Three timers are a TCP session's, five a request's.
     match (cursor.peek(), shape) {
         (Some(b'/'), Shape::Any | Shape::Http) => {
-            haproxy_http::finish(&mut record, [first[0], first[1], third], cursor)?;
+            let numbers = haproxy_http::Numbers::read([first[0], first[1], third], &mut cursor)?;
+            haproxy_http::finish(&mut record, numbers, cursor)?;
         }
         (Some(b' '), Shape::Any | Shape::Tcp) => {
             haproxy_tcp::finish(&mut record, [first[0], first[1], third], cursor)?;
@@ -83,7 +96,7 @@ fn parse<'a>(line: &'a [u8], context: &Context, shape: Shape) -> Result<Record<'
 
 /// `10.0.1.2:33317 `, `::1:53124 `, `unix:1 `; a masked address is no address, but the line is
 /// sound.
-#[inline]
+#[inline(always)]
 fn client(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Option<()> {
     let mut quick = *cursor;
     if let Some((address, port)) = ipv4_client(&mut quick) {
@@ -97,7 +110,7 @@ fn client(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Option<()> {
     let (address, port) = (word.get(..colon)?, word.get(colon + 1..)?);
     record.client_port = u16::try_from(whole(port)?).unwrap_or(0);
     let address = std::str::from_utf8(address).ok();
-    let address = address.and_then(|text| text.parse::<Ipv6Addr>().ok());
+    let address = address.and_then(|text| text.parse::<IpAddr>().ok());
     record.client = address.map(|address| address.to_canonical());
     Some(())
 }
@@ -105,14 +118,11 @@ fn client(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Option<()> {
 /// More than any address with its port, less than a path.
 const CLIENT_BYTES_MAX: usize = 64;
 
-#[inline]
+#[inline(always)]
 fn ipv4_client(cursor: &mut Cursor<'_>) -> Option<(Ipv4Addr, u16)> {
-    let mut octets = [0_u8; 4];
-    for (octet, end) in octets.iter_mut().zip(*b"...:") {
-        *octet = u8::try_from(cursor.number_then(end)?).ok()?;
-    }
-    let port = u16::try_from(cursor.number_then(b' ')?).ok()?;
-    Some((Ipv4Addr::from(octets), port))
+    let [a, b, c, d, port] = cursor.numbers(*b"...: ")?;
+    let octet = |value: u64| u8::try_from(value).ok();
+    Some((Ipv4Addr::new(octet(a)?, octet(b)?, octet(c)?, octet(d)?), u16::try_from(port).ok()?))
 }
 
 /// Why a line does not begin as a request does: `HAProxy` writes notices into the same log.
@@ -146,6 +156,12 @@ pub(super) struct Timer {
 }
 
 impl Timer {
+    /// Of that many milliseconds.
+    #[inline(always)]
+    pub(super) const fn whole(ms: u64) -> Self {
+        Self { micros: Some(ms.saturating_mul(1000)), grows: false }
+    }
+
     /// As a phase of which this is all.
     pub(super) fn exact(self) -> Span {
         self.micros.map_or(Span::ABSENT, Span::exact)
@@ -166,7 +182,7 @@ impl Timer {
     }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn timer(cursor: &mut Cursor<'_>) -> Option<Timer> {
     if cursor.eat(b'-') {
         cursor.number()?;
@@ -177,7 +193,7 @@ pub(super) fn timer(cursor: &mut Cursor<'_>) -> Option<Timer> {
     Some(Timer { micros: Some(micros), grows })
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn timer_then(cursor: &mut Cursor<'_>, end: u8) -> Option<Timer> {
     let timer = timer(cursor)?;
     cursor.eat(end).then_some(timer)
@@ -208,16 +224,23 @@ pub(super) fn body(total: Timer, phases: &[Timer]) -> Span {
 }
 
 /// `1/1/1/1/0 0/0`: concurrent connections, retries, queue positions.
-#[inline]
+#[inline(always)]
 pub(super) fn counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Option<()> {
+    if let Some([_, _, _, server, retries, ahead, ahead_in_pool]) = cursor.numbers(*b"//// / ") {
+        record.server_conns = Some(clamped(server));
+        record.retries = u16::try_from(retries).unwrap_or(u16::MAX);
+        record.queued = Some((clamped(ahead), clamped(ahead_in_pool)));
+        return Some(());
+    }
     for _ in 0..3 {
         cursor.number_then(b'/')?;
     }
     record.server_conns = Some(clamped(cursor.number_then(b'/')?));
     record.redispatched = cursor.eat(b'+');
     record.retries = u16::try_from(cursor.number_then(b' ')?).unwrap_or(u16::MAX);
-    let server = cursor.number_then(b'/')?;
-    record.queued = Some((clamped(server), clamped(cursor.number()?)));
+    let ahead = cursor.number_then(b'/')?;
+    record.queued = Some((clamped(ahead), clamped(cursor.number()?)));
+    cursor.eat(b' ');
     Some(())
 }
 
@@ -229,10 +252,9 @@ fn clamped(value: u64) -> u32 {
 pub fn fuzz_haproxy(bytes: &[u8]) {
     let near = whyslow_model::Wall::from_nanos(1_795_265_448_000_000_000);
     let context = Context { near, zone_s: 0 };
-    let any = parse(bytes, &context, Shape::Any);
-    let kinds = [Shape::Http, Shape::Tcp, Shape::Error];
-    let one = kinds.into_iter().find_map(|shape| parse(bytes, &context, shape).ok());
-    assert_eq!(any.is_ok(), one.is_some(), "a kind alone and all together disagree");
+    let read = |shape| parse(bytes, &context, shape, &mut LastStamp::default()).is_ok();
+    let one = [Shape::Http, Shape::Tcp, Shape::Error].into_iter().any(read);
+    assert_eq!(read(Shape::Any), one, "a kind alone and all together disagree");
 }
 
 #[cfg(test)]

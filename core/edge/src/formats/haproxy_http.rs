@@ -6,7 +6,7 @@
 
 use whyslow_model::Segment;
 
-use super::haproxy::{Haproxy, Shape, Timer, body, counters, timer, timer_then, total};
+use super::haproxy::{Haproxy, Shape, Timer, body, counters, timer_then, total};
 use crate::blame;
 use crate::cursor::Cursor;
 use crate::format::{Format, Reject};
@@ -22,27 +22,64 @@ pub(super) const FORMAT: Format = Format {
     parser: || Box::new(Haproxy(Shape::Http)),
 };
 
-/// Reads on from the slash behind the third timer.
+/// The seven numbers of a line: five timers, the code, the bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers {
+    /// Request, queue, connect, response.
+    phases: [Timer; 4],
+    active: Timer,
+    code: u64,
+    bytes: u64,
+}
+
+impl From<[u64; 7]> for Numbers {
+    #[inline(always)]
+    fn from([request, queue, connect, response, active, code, bytes]: [u64; 7]) -> Self {
+        let phases = [request, queue, connect, response].map(Timer::whole);
+        Self { phases, active: Timer::whole(active), code, bytes }
+    }
+}
+
+impl Numbers {
+    /// Reads on from the slash behind the third timer, signs and all.
+    pub(super) fn read(
+        [request, queue, connect]: [Timer; 3],
+        cursor: &mut Cursor<'_>,
+    ) -> Result<Self, Reject> {
+        cursor.eat(b'/');
+        const TIMERS: Reject = Reject::Malformed("the timers");
+        let response = timer_then(cursor, b'/').ok_or(TIMERS)?;
+        let active = timer_then(cursor, b' ').ok_or(TIMERS)?;
+        let number = |cursor: &mut Cursor<'_>| {
+            // `-1` where nothing was answered, `+` where the line came early.
+            let nothing = cursor.eat(b'-');
+            cursor.eat(b'+');
+            let value = cursor.number_then(b' ')?;
+            Some(if nothing { 0 } else { value })
+        };
+        Ok(Self {
+            phases: [request, queue, connect, response],
+            active,
+            code: number(cursor).ok_or(CODE)?,
+            bytes: number(cursor).ok_or(Reject::Malformed("the bytes sent"))?,
+        })
+    }
+}
+
+/// Reads on from the captured cookies.
+#[inline(always)]
 pub(super) fn finish<'a>(
     record: &mut Record<'a>,
-    [request, queue, connect]: [Timer; 3],
+    numbers: Numbers,
     mut cursor: Cursor<'a>,
 ) -> Result<(), Reject> {
-    cursor.eat(b'/');
-    const TIMERS: Reject = Reject::Malformed("the timers");
-    let response = timer_then(&mut cursor, b'/').ok_or(TIMERS)?;
-    let active = timer_then(&mut cursor, b' ').ok_or(TIMERS)?;
-    record.code = code(&mut cursor).ok_or(Reject::Malformed("the status code"))?;
-    let bytes = timer(&mut cursor).filter(|_| cursor.eat(b' '));
-    // Bytes are written as timers are: a `+` where the line came early.
-    record.bytes_out = bytes.ok_or(Reject::Malformed("the bytes sent"))?.micros.map(|b| b / 1000);
+    let Numbers { phases, active, code, bytes } = numbers;
+    let [request, queue, connect, response] = phases;
+    record.code = u16::try_from(code).ok().filter(|code| *code <= 999).ok_or(CODE)?;
+    record.bytes_out = Some(bytes);
     let flags = state(&mut cursor, record).ok_or(Reject::Malformed("the termination state"))?;
-    if !cursor.eat(b' ') {
-        return Err(Reject::Incomplete("the request"));
-    }
     asked(&mut cursor, record)?;
 
-    let phases = [request, queue, connect, response];
     record.total = total(active, &phases);
     let spans = &mut record.phases;
     spans.set(EdgePhase::ClientIn, request.exact());
@@ -57,20 +94,17 @@ pub(super) fn finish<'a>(
     Ok(())
 }
 
-/// Three digits, or `-1` where nothing was answered.
-#[inline]
-fn code(cursor: &mut Cursor<'_>) -> Option<u16> {
-    let value = timer_then(cursor, b' ')?;
-    match value.micros.map(|micros| micros / 1000) {
-        None => Some(0),
-        Some(code) => u16::try_from(code).ok().filter(|code| *code <= 999),
-    }
-}
+const CODE: Reject = Reject::Malformed("the status code");
 
 /// Captured cookies, termination state, counters. The cookies are one word each as a rule; one
 /// that holds spaces is stepped over word by word.
-#[inline]
+#[inline(always)]
 fn state<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<&'a [u8]> {
+    if cursor.eat_all(b"- - ") {
+        let flags = cursor.take(4).filter(|_| cursor.eat(b' '))?;
+        counters(cursor, record)?;
+        return Some(flags);
+    }
     cursor.until(b' ')?;
     loop {
         cursor.until(b' ')?;
@@ -88,6 +122,7 @@ fn state<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<&'a [u8
 /// The captured headers, which are stepped over, the request and what `httpslog` puts behind it.
 /// `HAProxy` writes quotes inside captures and request as `#22`, so the first quote opens the
 /// request and the second closes it.
+#[inline(always)]
 fn asked<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Result<(), Reject> {
     if !cursor.eat(b'"') {
         if cursor.peek() != Some(b'{') {
@@ -99,6 +134,10 @@ fn asked<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Result<(), Rej
             return Ok(());
         }
     }
+    if let Some(request) = cursor.rest().strip_suffix(b"\"") {
+        read_request(request, record);
+        return Ok(());
+    }
     let request = cursor.until_far(b'"');
     record.truncated = request.is_none();
     read_request(request.unwrap_or(cursor.rest()), record);
@@ -109,7 +148,7 @@ fn asked<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Result<(), Rej
 }
 
 /// `GET /index.html?q HTTP/1.1`, `GET https://host/path HTTP/2.0`, `<BADREQ>`.
-#[inline]
+#[inline(always)]
 fn read_request<'a>(request: &'a [u8], record: &mut Record<'a>) {
     let mut cursor = Cursor::new(request);
     let Some(method) = cursor.until(b' ') else {
@@ -149,7 +188,11 @@ fn server_name<'a>(cursor: &mut Cursor<'a>, known: &'a [u8]) -> &'a [u8] {
 }
 
 /// How it ended. A client that left is to blame for that only where it was not kept waiting.
+#[inline(always)]
 fn end<'a>(flags: &'a [u8], record: &Record<'_>, phases: &[Timer; 4], active: Timer) -> End<'a> {
+    if flags == b"----" && record.server.first() != Some(&b'<') {
+        return End { flags, ..End::default() };
+    }
     let mut blame = blame::haproxy(flags, record.code);
     // `<STATS>`, `<PROMEX>`, `<CACHE>`: services inside the balancer.
     let inside = record.server.starts_with(b"<") && record.server != b"<NOSRV>";
