@@ -166,3 +166,7 @@ pub const GRAPHITE_DEPTH_MAX: usize = 32;
 pub const GRAPHITE_TARGETS_MAX: usize = 256;
 /// Points of all series that one request lays out in memory.
 pub const GRAPHITE_POINTS_MAX: usize = 20_000_000;
+/// Keys of one balancer's log that have series; more are counted together as `other`.
+pub const EDGE_OUT_KEYS_MAX: usize = 10_000;
+/// Window rows remembered so that a revision adds only what it has more.
+pub const EDGE_OUT_ROWS_HELD_MAX: usize = 200_000;

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod edge;
+pub mod edge_out;
 pub mod live;
 pub mod pipeline;
 pub mod prober;
