@@ -7,6 +7,7 @@
 //!                                                    └─ slow requests
 //! ```
 
+pub mod auto;
 pub mod blame;
 mod client;
 pub mod compiled;

@@ -13,7 +13,7 @@ use crate::stamp::{self, LastStamp};
 pub const FORMAT: Format = Format {
     name: "haproxy",
     summary: "HAProxy: httplog, httpslog, tcplog and error lines, mixed",
-    looks_like: "an HAProxy log",
+    looks_like: "HAProxy log",
     example: haproxy_http::FORMAT.example,
     parser: || Box::new(Haproxy(Shape::Any)),
 };

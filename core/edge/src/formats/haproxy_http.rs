@@ -16,7 +16,7 @@ use crate::record::{EdgePhase, End, Record};
 pub(super) const FORMAT: Format = Format {
     name: "haproxy-http",
     summary: "HAProxy: option httplog and option httpslog",
-    looks_like: "an HAProxy httplog",
+    looks_like: "HAProxy httplog",
     example: "10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/30/69/109 200 2750 \
               - - ---- 1/1/1/1/0 0/0 {1wt.eu} {} \"GET /index.html HTTP/1.1\"",
     parser: || Box::new(Haproxy(Shape::Http)),

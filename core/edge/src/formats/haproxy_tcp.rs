@@ -10,7 +10,7 @@ use crate::record::{EdgePhase, End, Record};
 pub(super) const FORMAT: Format = Format {
     name: "haproxy-tcp",
     summary: "HAProxy: option tcplog",
-    looks_like: "an HAProxy tcplog",
+    looks_like: "HAProxy tcplog",
     example: "10.0.1.2:33313 [06/Feb/2009:12:12:51.443] fnt bck/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0",
     parser: || Box::new(Haproxy(Shape::Tcp)),
 };
