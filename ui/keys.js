@@ -1,6 +1,6 @@
 // The keyboard: every key has a visible counterpart, and none works while somebody types.
 
-const pages = { o: "/", c: "/checks", q: "/query" };
+const pages = { o: "/", c: "/checks", e: "/edge", q: "/query" };
 let first = "";
 
 function go(path, change) {

@@ -31,6 +31,24 @@ pub fn exact_ms(ms: f64) -> String {
     format!("{sign}{}.{tenth}", grouped(whole))
 }
 
+/// A time in milliseconds for a column whose head names the unit: `0.42`, `8.4`, `37`, `1 240`.
+pub fn column_ms(ms: f64) -> String {
+    let size = ms.abs();
+    let places = if size >= 9.95 {
+        0
+    } else if size >= 0.995 {
+        1
+    } else {
+        2
+    };
+    grouped(&format!("{ms:.places$}"))
+}
+
+/// A share of 1 in per cent with one decimal: `43.2 %`.
+pub fn percent(share: f64) -> String {
+    format!("{:.1}{NBSP}%", share * 100.0)
+}
+
 /// A figure of a scale: as [`time`], without decimals that say nothing: `80 ms`, `1.6 s`.
 pub fn scale(ms: f64) -> String {
     let text = time(ms);

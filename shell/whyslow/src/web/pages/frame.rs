@@ -42,13 +42,16 @@ pub enum Section {
     Overview,
     /// Checks and runs.
     Checks,
+    /// The balancers' requests.
+    Edge,
     /// Queries.
     Query,
 }
 
-const NAVIGATION: [(Section, &str, &str); 3] = [
+const NAVIGATION: [(Section, &str, &str); 4] = [
     (Section::Overview, "Overview", "/"),
     (Section::Checks, "Checks", "/checks"),
+    (Section::Edge, "Edge", "/edge"),
     (Section::Query, "Query", "/query"),
 ];
 

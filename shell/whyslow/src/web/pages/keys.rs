@@ -4,10 +4,11 @@ use maud::{Markup, html};
 
 use super::frame::{Frame, page};
 
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 14] = [
     ("/", "find a check"),
     ("g o", "Overview"),
     ("g c", "Checks"),
+    ("g e", "Edge"),
     ("g q", "Query"),
     ("[", "the range before, or the run before"),
     ("]", "the range after, or the run after"),

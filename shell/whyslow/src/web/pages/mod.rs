@@ -4,6 +4,7 @@ pub mod assets;
 pub mod chart;
 pub mod check;
 pub mod checks;
+pub mod edge;
 pub mod figures;
 pub mod frame;
 mod handlers;

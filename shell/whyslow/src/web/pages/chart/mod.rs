@@ -1,6 +1,7 @@
 //! Small pictures, drawn by the server. All strips of a page share one time axis.
 
 pub mod bars;
+pub mod edge;
 pub mod heat;
 pub mod phases;
 pub mod spark;
@@ -29,15 +30,23 @@ fn rectangle(d: &mut String, x: f64, y: f64, w: f64, h: f64) {
 
 /// The left edge and the width of a bin.
 fn place(span: &Span, bin: &Bin) -> (f64, f64) {
-    let left = x(span, bin.from_ms);
-    (left, (x(span, bin.to_ms) - left).max(0.5))
+    place_of(span, bin.from_ms, bin.to_ms)
+}
+
+fn place_of(span: &Span, from_ms: i64, to_ms: i64) -> (f64, f64) {
+    let left = x(span, from_ms);
+    (left, (x(span, to_ms) - left).max(0.5))
 }
 
 /// Hatch over every stretch in which nothing was seen.
 fn gaps(span: &Span, bins: &[Bin], height: f64) -> Markup {
+    gaps_of(bins.iter().filter(|b| b.is_gap()).map(|b| place(span, b)), height)
+}
+
+/// The same over places: left edge and width.
+fn gaps_of(places: impl Iterator<Item = (f64, f64)>, height: f64) -> Markup {
     let mut stretches: Vec<(f64, f64)> = Vec::new();
-    for bin in bins.iter().filter(|b| b.is_gap()) {
-        let (left, width) = place(span, bin);
+    for (left, width) in places {
         match stretches.last_mut() {
             Some((from, w)) if (*from + *w - left).abs() < 0.6 => *w = left + width - *from,
             _ => stretches.push((left, width)),
@@ -116,20 +125,21 @@ pub fn marks(span: &Span, marks: &[Mark]) -> Markup {
 
 /// The time axis under the strips.
 pub fn axis(span: &Span) -> Markup {
+    html! { div.axisrow { div { } (axis_plot(span)) div { } } }
+}
+
+/// The time axis by itself.
+pub fn axis_plot(span: &Span) -> Markup {
     html! {
-        div.axisrow {
-            div { }
-            svg.p width="100%" height="16" aria-hidden="true" {
-                @for (at, text) in span.ticks() {
-                    @let left = x(span, at) / 10.0;
-                    @let anchor = if left < 3.0 { "start" } else { "middle" };
-                    @if left < 92.0 {
-                        text x={ (format!("{left:.2}")) "%" } y="11" text-anchor=(anchor) { (text) }
-                    }
+        svg.p width="100%" height="16" aria-hidden="true" {
+            @for (at, text) in span.ticks() {
+                @let left = x(span, at) / 10.0;
+                @let anchor = if left < 3.0 { "start" } else { "middle" };
+                @if left < 92.0 {
+                    text x={ (format!("{left:.2}")) "%" } y="11" text-anchor=(anchor) { (text) }
                 }
-                text x="100%" y="11" text-anchor="end" { (span.clock(span.to_ms)) }
             }
-            div { }
+            text x="100%" y="11" text-anchor="end" { (span.clock(span.to_ms)) }
         }
     }
 }

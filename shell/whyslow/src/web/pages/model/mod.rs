@@ -3,6 +3,7 @@
 pub mod before_after;
 pub mod bins;
 pub mod changes;
+pub mod edge;
 pub mod standing;
 
 use whyslow_model::Phase;

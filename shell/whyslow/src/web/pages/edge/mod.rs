@@ -1,0 +1,157 @@
+//! `/edge`: every request at the balancer, by vip, backend and server, over time, and what stands
+//! out; and `/edge/slow`: the slow ones, one by one.
+
+mod charts;
+mod common;
+mod findings;
+mod parts;
+mod sources;
+mod start;
+mod table;
+
+use maud::{Markup, html};
+use whyslow_edge::row::Row;
+use whyslow_model::reading::{Finding, Reading};
+
+use super::figures::{lasted, visible};
+use super::frame::{Frame, page, service_path, state};
+use super::model::edge::bins::{Bin, bins, width_s};
+use super::model::edge::common::{Common, common};
+use super::model::edge::filter::{Field, Filter};
+use super::model::edge::kept;
+use super::model::edge::lead::{self, Lead, cells};
+use super::model::edge::sources::Source;
+use super::model::edge::tree::{Tree, tree};
+use super::model::edge::twins::{Twins, twins};
+use super::when::{Span, rfc3339};
+
+pub use parts::names::Names;
+pub use start::start;
+
+/// What was read for the page.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Window rows of the range.
+    pub rows: Vec<Row>,
+    /// Findings of the range.
+    pub findings: Vec<Finding>,
+    /// Readings of the range.
+    pub readings: Vec<Reading>,
+    /// The configured sources as they are now.
+    pub sources: Vec<Source>,
+}
+
+/// What the page is made from.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    filter: Filter,
+    lead: Lead,
+    tree: Tree,
+    /// All requests that pass the filter, over time.
+    bins: Vec<Bin>,
+    subject: Option<Subject>,
+    common: Option<Common>,
+    findings: Vec<Finding>,
+    readings: Vec<Reading>,
+    sources: Vec<Source>,
+}
+
+/// The server that the page looks at beside its twins.
+#[derive(Clone, Debug)]
+struct Subject {
+    server: String,
+    route: Option<String>,
+    twins: Twins,
+    here: Vec<Bin>,
+    there: Vec<Bin>,
+}
+
+impl Edge {
+    /// Works out everything the page says.
+    pub fn of(seen: Seen, filter: Filter, span: &Span) -> Self {
+        let findings = lead::sorted(seen.findings);
+        let hot = lead::hot(&findings);
+        let tree = tree(&seen.rows, &filter, &hot, span);
+        let cells: Vec<Reading> = cells(&seen.readings).into_iter().cloned().collect();
+        let cell_refs: Vec<&Reading> = cells.iter().collect();
+        let lead = lead::lead(&findings, &cell_refs, &seen.sources, &tree.all);
+        let all = kept(&seen.rows, &filter, &[]);
+        let width = width_s(span, &all);
+        Self {
+            lead,
+            bins: bins(all, span, width),
+            subject: subject(&seen.rows, &filter, &findings, span),
+            common: common(&seen.rows, &filter),
+            tree,
+            findings,
+            readings: cells,
+            sources: seen.sources,
+            filter,
+        }
+    }
+
+    /// The page.
+    pub fn page(&self, frame: &Frame<'_>, names: &Names<'_>) -> Markup {
+        let span = frame.span;
+        let content = html! {
+            (self.lead(span))
+            (parts::chips(&self.filter, "/edge", span, names))
+            (table::section(self, span))
+            (charts::heat_section(self, span))
+            @if let Some(subject) = &self.subject { (table::twins(subject, &self.filter, span)) }
+            @if let Some(common) = &self.common { (common::section(common, &self.filter, span, names)) }
+            (charts::phases_section(self, span))
+            (findings::section(&self.findings, &self.readings, span))
+            (sources::section(&self.sources, span))
+        };
+        page(frame, None, &content)
+    }
+
+    fn lead(&self, span: &Span) -> Markup {
+        let lead = &self.lead;
+        html! {
+            div.verdict data-state=(lead.state.word()) data-name="edge" {
+                p {
+                    (state(lead.state))
+                    @if lead.service.is_some() || lead.since_ms.is_some() {
+                        span.ink2 {
+                            @if let Some(service) = &lead.service {
+                                a href=(span.link(&service_path(service))) { (visible(service)) }
+                            }
+                            @if let Some(at) = lead.since_ms {
+                                @if lead.service.is_some() { ", " }
+                                "since " time datetime=(rfc3339(at)) { (span.clock_s(at)) }
+                                ", for " (lasted(span.now_ms - at))
+                            }
+                        }
+                    }
+                }
+                h1 { (visible(&lead.sentence)) }
+                @if !lead.more.is_empty() { p.lead { (lead.more.join(" ")) } }
+            }
+        }
+    }
+}
+
+/// The server that was asked for, else the one that the worst open finding names; with twins.
+fn subject(rows: &[Row], filter: &Filter, findings: &[Finding], span: &Span) -> Option<Subject> {
+    let open = findings.iter().filter(|f| f.closed.is_none());
+    let found = open.filter_map(|f| f.locus.server.clone().map(|s| (s, f.locus.route.clone())));
+    let found: Vec<(String, Option<String>)> = found.collect();
+    let asked = filter.get(Field::Server).map(str::to_owned);
+    let server = asked.or_else(|| found.first().map(|(server, _)| server.clone()))?;
+    let named = found.iter().find(|(s, _)| *s == server).and_then(|(_, route)| route.clone());
+    let route = filter.get(Field::Route).map(str::to_owned).or(named);
+    let twins = twins(rows, filter, &server)?;
+    let filter = filter.without(Field::Server);
+    let narrowed = route.as_ref().map_or_else(|| filter.clone(), |r| filter.with(Field::Route, r));
+    let both = kept(rows, &narrowed, &[Field::Backend, Field::Server]);
+    let width = width_s(span, &both);
+    let is_it = |row: &&Row| row.key.server.as_deref() == Some(&server);
+    let pools: Vec<_> = both.iter().filter(|r| is_it(r)).map(|r| r.key.backend.clone()).collect();
+    let is_twin = |row: &&Row| !is_it(row) && pools.contains(&row.key.backend);
+    let of = |rows: Vec<&Row>| bins(rows, span, width);
+    let here = of(both.iter().copied().filter(is_it).collect());
+    let there = of(both.iter().copied().filter(is_twin).collect());
+    Some(Subject { server, route, twins, here, there })
+}
