@@ -9,6 +9,8 @@ mod sources;
 mod start;
 mod table;
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 use whyslow_edge::row::Row;
 use whyslow_model::reading::{Finding, Reading};
@@ -31,8 +33,14 @@ pub use start::start;
 /// What was read for the page.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Window rows of the range.
+    /// Window rows of the range that tell vip, backend and server apart, or as much as is told.
     pub rows: Vec<Row>,
+    /// Rows of each vip, each backend and the whole, for their peaks.
+    pub coarse: Vec<Row>,
+    /// Rows that tell one more field apart, over the whole range.
+    pub by: BTreeMap<Field, Vec<Row>>,
+    /// Rows that tell server and route apart, for the server that is asked for or found.
+    pub twins: Vec<Row>,
     /// Findings of the range.
     pub findings: Vec<Finding>,
     /// Readings of the range.
@@ -71,7 +79,7 @@ impl Edge {
     pub fn of(seen: Seen, filter: Filter, span: &Span) -> Self {
         let findings = lead::sorted(seen.findings);
         let hot = lead::hot(&findings);
-        let tree = tree(&seen.rows, &filter, &hot, span);
+        let tree = tree(&seen.rows, &seen.coarse, &filter, &hot, span);
         let cells: Vec<Reading> = cells(&seen.readings).into_iter().cloned().collect();
         let cell_refs: Vec<&Reading> = cells.iter().collect();
         let lead = lead::lead(&findings, &cell_refs, &seen.sources, &tree.all);
@@ -80,8 +88,8 @@ impl Edge {
         Self {
             lead,
             bins: bins(all, span, width),
-            subject: subject(&seen.rows, &filter, &findings, span),
-            common: common(&seen.rows, &filter),
+            subject: subject(&seen.twins, &filter, &findings, span),
+            common: common(&seen.rows, &seen.by, &filter),
             tree,
             findings,
             readings: cells,
@@ -133,14 +141,19 @@ impl Edge {
     }
 }
 
-/// The server that was asked for, else the one that the worst open finding names; with twins.
-fn subject(rows: &[Row], filter: &Filter, findings: &[Finding], span: &Span) -> Option<Subject> {
+/// The server that was asked for, else the one that the worst open finding names.
+pub fn subject_server(filter: &Filter, findings: &[Finding]) -> Option<String> {
     let open = findings.iter().filter(|f| f.closed.is_none());
-    let found = open.filter_map(|f| f.locus.server.clone().map(|s| (s, f.locus.route.clone())));
-    let found: Vec<(String, Option<String>)> = found.collect();
     let asked = filter.get(Field::Server).map(str::to_owned);
-    let server = asked.or_else(|| found.first().map(|(server, _)| server.clone()))?;
-    let named = found.iter().find(|(s, _)| *s == server).and_then(|(_, route)| route.clone());
+    asked.or_else(|| open.filter_map(|f| f.locus.server.clone()).next())
+}
+
+/// That server beside its twins.
+fn subject(rows: &[Row], filter: &Filter, findings: &[Finding], span: &Span) -> Option<Subject> {
+    let server = subject_server(filter, findings)?;
+    let mut about =
+        findings.iter().filter(|f| f.closed.is_none() && f.locus.server.as_ref() == Some(&server));
+    let named = about.find_map(|finding| finding.locus.route.clone());
     let route = filter.get(Field::Route).map(str::to_owned).or(named);
     let twins = twins(rows, filter, &server)?;
     let filter = filter.without(Field::Server);

@@ -42,7 +42,7 @@ pub(super) fn section(edge: &Edge, span: &Span) -> Markup {
                 @for line in &tree.lines { (row(line, tree.seconds, top, span)) }
                 tr {
                     th scope="row" { "All" }
-                    (figures(&tree.all, tree.seconds, false, &spark(&tree.all_p99_ms, top, false)))
+                    (figures(&tree.all, tree.peak_per_s, tree.seconds, false, &spark(&tree.all_p99_ms, top, false)))
                 }
             }
         } }
@@ -85,7 +85,7 @@ fn row(line: &Line, seconds: i64, top: f64, span: &Span) -> Markup {
     html! {
         tr.hot[line.hot] class=(class) {
             th scope="row" { (label(line, span)) }
-            (figures(&line.sum, seconds, line.hot, &spark(&line.p99_ms, top, line.hot)))
+            (figures(&line.sum, line.peak_per_s, seconds, line.hot, &spark(&line.p99_ms, top, line.hot)))
         }
     }
 }
@@ -115,14 +115,14 @@ fn label(line: &Line, span: &Span) -> Markup {
     }
 }
 
-fn figures(sum: &Sum, seconds: i64, hot: bool, spark: &Markup) -> Markup {
+fn figures(sum: &Sum, peak: Option<u32>, seconds: i64, hot: bool, spark: &Markup) -> Markup {
     let latency = &sum.totals.latency;
     let timed = latency.histogram.count();
     let seconds = float(u64::try_from(seconds).unwrap_or(1));
     html! {
         td.n { (big(sum.totals.hits)) }
         td.n { (rate(float(sum.totals.hits) / seconds)) }
-        td.n { @match sum.peak_per_s() { Some(n) => (big(u64::from(n))), None => span.meta { "not told" } } }
+        td.n { @match peak { Some(n) => (big(u64::from(n))), None => span.meta { "not told" } } }
         @if timed >= RUNS_TO_JUDGE as u64 {
             @for q in [0.5, 0.9] { td.n { (cell(quantile_ms(latency, q))) } }
             td.n.bad[hot] { (cell(quantile_ms(latency, 0.99))) }

@@ -14,7 +14,10 @@ const NAME_SHOWN: usize = 60;
 
 /// A name from outside, fit for a line.
 pub(super) fn name(text: &str) -> String {
-    if text.is_empty() { "empty".to_owned() } else { shortened(&visible(text), NAME_SHOWN) }
+    match text {
+        "" | whyslow_edge::names::EMPTY => "not told".to_owned(),
+        text => shortened(&visible(text), NAME_SHOWN),
+    }
 }
 
 /// The filters in force, each a link that takes it away.

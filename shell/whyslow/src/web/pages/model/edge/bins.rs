@@ -16,9 +16,14 @@ const BINS_MAX: i64 = 90;
 
 /// The narrowest round width that gives at most [`BINS_MAX`] bins and cuts no window in two.
 pub fn width_s(span: &Span, rows: &[&Row]) -> i64 {
-    let widest = rows.iter().map(|row| i64::from(row.span_s)).max().unwrap_or(10);
-    let least = (span.length_ms() / 1000 / BINS_MAX).max(widest);
-    WIDTHS_S.into_iter().find(|w| *w >= least && w % widest == 0).unwrap_or(widest)
+    let widest = rows.iter().map(|row| i64::from(row.span_s)).max().unwrap_or(WIDTHS_S[0]);
+    width_of(span, widest)
+}
+
+/// The same of windows of one length.
+pub fn width_of(span: &Span, window_s: i64) -> i64 {
+    let least = (span.length_ms() / 1000 / BINS_MAX).max(window_s);
+    WIDTHS_S.into_iter().find(|w| *w >= least && w % window_s == 0).unwrap_or(window_s)
 }
 
 /// One stretch of time.

@@ -101,8 +101,8 @@ impl Value {
 }
 
 /// What the slow requests among those that pass `filter` have in common; `None` where none is
-/// timed.
-pub fn common(rows: &[Row], filter: &Filter) -> Option<Common> {
+/// timed. `by` has the rows that tell each dimension apart.
+pub fn common(rows: &[Row], by: &BTreeMap<Field, Vec<Row>>, filter: &Filter) -> Option<Common> {
     let sum = Sum::of(kept(rows, filter, &[]));
     let latency = &sum.totals.latency;
     let over = over(latency, filter.min_ms())?;
@@ -110,7 +110,7 @@ pub fn common(rows: &[Row], filter: &Filter) -> Option<Common> {
     let slow = all - latency.histogram.count_up_to(over);
     // A field that is asked for has one value only.
     let fields = DIMENSIONS.into_iter().filter(|field| filter.get(*field).is_none());
-    let facets = fields.filter_map(|field| facet(rows, filter, field, over)).collect();
+    let facets = fields.filter_map(|field| facet(by.get(&field)?, filter, field, over)).collect();
     Some(Common { over_ms: upper_bound(over) * 1000.0, slow, all, facets })
 }
 
@@ -172,6 +172,11 @@ mod tests {
     use super::super::tests::{key, row};
     use super::*;
 
+    fn of(filter: &Filter) -> Option<Common> {
+        let by = DIMENSIONS.map(|field| (field, rows())).into();
+        common(&rows(), &by, filter)
+    }
+
     fn rows() -> Vec<Row> {
         (1..=6)
             .map(|i| {
@@ -183,9 +188,9 @@ mod tests {
 
     #[test]
     fn the_server_that_makes_the_slow_ones_stands_out_and_shares_reconcile() {
-        let found = common(&rows(), &Filter::default()).unwrap();
+        let found = of(&Filter::default()).unwrap();
         assert_eq!(found.all, 600);
-        let slow = common(&rows(), &Filter::default().with(Field::MinMs, "40")).unwrap();
+        let slow = of(&Filter::default().with(Field::MinMs, "40")).unwrap();
         assert_eq!(slow.slow, 100);
         let facet = &slow.facets[0];
         assert_eq!(facet.field, Field::Server);
@@ -201,9 +206,9 @@ mod tests {
     #[test]
     fn a_field_that_is_asked_for_is_no_facet_and_few_slow_ones_tell_nothing() {
         let filter = Filter::default().with(Field::Server, "app3").with(Field::MinMs, "40");
-        assert!(common(&rows(), &filter).unwrap().facets.is_empty());
+        assert!(of(&filter).unwrap().facets.is_empty());
         let facet = facet(&rows(), &Filter::default(), Field::Server, 0);
         assert_eq!(facet, None, "nothing takes longer than a second");
-        assert_eq!(common(&[], &Filter::default()), None);
+        assert_eq!(common(&[], &BTreeMap::new(), &Filter::default()), None);
     }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use whyslow_edge::record::Mark;
-use whyslow_edge::row::{PhaseTiming, Row, Timing, Totals};
+use whyslow_edge::row::{Row, Timing, Totals};
 
 use crate::web::pages::model::RUNS_TO_JUDGE;
 
 /// Requests of several rows, counted together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
-    /// What was counted; its peak and its seconds are kept apart, in `per_window`.
+    /// What was counted; seconds are kept apart, in `per_window`.
     pub totals: Totals,
     per_window: BTreeMap<i64, Window>,
 }
@@ -37,7 +36,7 @@ impl Sum {
 
     /// Counts one row more.
     pub fn add(&mut self, row: &Row) {
-        merge(&mut self.totals, &row.totals);
+        self.totals.merge_later(&row.totals);
         let window = self
             .per_window
             .entry(row.start_s)
@@ -92,37 +91,10 @@ pub const fn float(n: u64) -> f64 {
     n as f64
 }
 
-/// Adds `other` to `sum`, except the seconds, which belong to one window.
-fn merge(sum: &mut Totals, other: &Totals) {
-    sum.hits += other.hits;
-    sum.latency.merge(&other.latency);
-    sum.server.merge(&other.server);
-    for (phase, more) in sum.phases.iter_mut().zip(&other.phases) {
-        merge_phase(phase, more);
-    }
-    for (code, n) in &other.codes {
-        *sum.codes.entry(*code).or_default() += n;
-    }
-    sum.bytes_out = sum.bytes_out.saturating_add(other.bytes_out);
-    sum.bytes_in = sum.bytes_in.saturating_add(other.bytes_in);
-    sum.client_aborted += other.client_aborted;
-    sum.local += other.local;
-    sum.retries += other.retries;
-    sum.redispatched += other.redispatched;
-    sum.failed_attempts += other.failed_attempts;
-}
-
-/// The mark of the sum is the worst of those that tell anything.
-fn merge_phase(sum: &mut PhaseTiming, other: &PhaseTiming) {
-    sum.mark = match (sum.mark, other.mark) {
-        (told, Mark::Absent) | (Mark::Absent, told) => told,
-        (a, b) => a.max(b),
-    };
-    sum.timing.merge(&other.timing);
-}
-
 #[cfg(test)]
 mod tests {
+    use whyslow_edge::record::Mark;
+
     use super::super::tests::{key, row};
     use super::*;
 

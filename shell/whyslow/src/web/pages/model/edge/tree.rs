@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use whyslow_edge::row::Row;
 
 use super::bins::{bins, width_s};
-use super::filter::{Field, Filter};
+use super::filter::{Field, Fields, Filter};
 use super::sum::{Sum, quantile_ms};
 use super::{kept, telling};
 use crate::web::pages::when::Span;
@@ -60,6 +60,8 @@ pub struct Line {
     pub filter: Option<Filter>,
     /// What was counted.
     pub sum: Sum,
+    /// The most requests of any one second; `None` where it is not told.
+    pub peak_per_s: Option<u32>,
     /// The p99 of each bin, in milliseconds; `None` where a bin holds too few requests.
     pub p99_ms: Vec<Option<f64>>,
     /// Whether an open finding names it.
@@ -73,6 +75,8 @@ pub struct Tree {
     pub lines: Vec<Line>,
     /// All requests of the table together.
     pub all: Sum,
+    /// Their most of any one second; `None` where it is not told.
+    pub peak_per_s: Option<u32>,
     /// The p99 of all of them, bin by bin.
     pub all_p99_ms: Vec<Option<f64>>,
     /// The seconds that the table covers: from the first window's start to the last one's end.
@@ -85,8 +89,9 @@ pub type Hot = (Field, String);
 /// Builds the table of all rows that pass `filter`.
 ///
 /// Lines come from the finest rows that are there, so that a vip is exactly the sum of its
-/// backends and a backend that of its servers.
-pub fn tree(rows: &[Row], filter: &Filter, hot: &[Hot], span: &Span) -> Tree {
+/// backends and a backend that of its servers. `coarse` are rows of vips, backends and the whole,
+/// whose peaks cannot be had from those of their parts.
+pub fn tree(rows: &[Row], coarse: &[Row], filter: &Filter, hot: &[Hot], span: &Span) -> Tree {
     let leaves = leaves(rows, filter);
     if leaves.is_empty() {
         return Tree::default();
@@ -96,14 +101,16 @@ pub fn tree(rows: &[Row], filter: &Filter, hot: &[Hot], span: &Span) -> Tree {
         let bins = bins(rows.iter().copied(), span, width);
         bins.iter().map(|bin| quantile_ms(&bin.sum.totals.latency, 0.99)).collect()
     };
-    let mut grow = Grow { lines: Vec::new(), filter, hot, p99s: &p99s };
+    let mut grow = Grow { lines: Vec::new(), coarse, filter, hot, p99s: &p99s };
     grow.level(&leaves, Level::Vip, filter, 0);
     let lines = grow.lines;
     let from = leaves.iter().map(|row| row.start_s).min().unwrap_or(0);
     let to = leaves.iter().map(|row| row.start_s + i64::from(row.span_s)).max().unwrap_or(0);
+    let all = Sum::of(leaves.iter().copied());
     Tree {
         lines,
-        all: Sum::of(leaves.iter().copied()),
+        peak_per_s: peak(coarse, filter).or_else(|| all.peak_per_s()),
+        all,
         all_p99_ms: p99s(&leaves),
         seconds: (to - from).max(1),
     }
@@ -127,8 +134,20 @@ fn leaves<'a>(rows: &'a [Row], filter: &Filter) -> Vec<&'a Row> {
     })
 }
 
+/// The peak of the rows that tell just what a filter asks for.
+fn peak(coarse: &[Row], filter: &Filter) -> Option<u32> {
+    let exactly = |row: &&Row| Fields::of(&row.key) == filter.fields() && filter.takes(&row.key);
+    coarse.iter().filter(exactly).map(|row| row.totals.peak_per_s).max()
+}
+
+/// Whether a name stands for one that the source does not tell.
+fn is_untold(name: Option<&str>) -> bool {
+    name.is_none_or(|name| name.is_empty() || name == whyslow_edge::names::EMPTY)
+}
+
 struct Grow<'a> {
     lines: Vec<Line>,
+    coarse: &'a [Row],
     filter: &'a Filter,
     hot: &'a [Hot],
     p99s: &'a dyn Fn(&[&Row]) -> Vec<Option<f64>>,
@@ -145,10 +164,11 @@ impl Grow<'_> {
         groups.sort_by(|a, b| self.order(level, a.0.as_deref(), b.0.as_deref()));
         let rest = groups.split_off(groups.len().min(self.listed(level)));
         let below = Level::ALL.get(depth + 1).copied();
+        let alone = groups.len() == 1 && rest.is_empty();
         for (name, rows) in groups {
             // A level that the source does not tell has no line of its own.
             let filter = name.as_deref().map(|name| above.with(level.field(), name));
-            if name.is_some() {
+            if name.is_some() && !(alone && is_untold(name.as_deref())) {
                 self.line(level, name.clone(), Vec::new(), filter.clone(), &rows);
             }
             if let Some(below) = below {
@@ -172,7 +192,10 @@ impl Grow<'_> {
     ) {
         let hot = name.as_deref().is_some_and(|name| self.is_hot(level, name));
         let sum = Sum::of(rows.iter().copied());
-        self.lines.push(Line { level, name, others, filter, sum, p99_ms: (self.p99s)(rows), hot });
+        let exact = filter.as_ref().and_then(|filter| peak(self.coarse, filter));
+        let peak_per_s = exact.or_else(|| sum.peak_per_s());
+        let p99_ms = (self.p99s)(rows);
+        self.lines.push(Line { level, name, others, filter, sum, peak_per_s, p99_ms, hot });
     }
 
     fn is_hot(&self, level: Level, name: &str) -> bool {
@@ -240,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_level_sums_to_all() {
-        let tree = tree(&shop(20), &Filter::default(), &[], &span());
+        let tree = tree(&shop(20), &[], &Filter::default(), &[], &span());
         assert_eq!(tree.all.totals.hits, 6 * (20 * 30 + 2 + 3));
         for level in Level::ALL {
             assert_eq!(hits(&tree, level), tree.all.totals.hits, "{level:?}");
@@ -254,7 +277,7 @@ mod tests {
     fn what_a_finding_names_stands_first_and_no_server_last() {
         let hot = [(Field::Server, "app12".to_owned())];
         let filter = Filter::default().with(Field::Backend, "app");
-        let tree = tree(&shop(20), &filter, &hot, &span());
+        let tree = tree(&shop(20), &[], &filter, &hot, &span());
         let names: Vec<&str> = tree
             .lines
             .iter()
@@ -268,19 +291,32 @@ mod tests {
     #[test]
     fn a_source_that_names_no_server_still_has_its_lines() {
         let rows = [row(0, key("", "", "", "/"), &[5; 30]), row(0, key("", "", "", "/a"), &[5; 9])];
-        let tree = tree(&rows, &Filter::default(), &[], &span());
+        let tree = tree(&rows, &[], &Filter::default(), &[], &span());
         assert_eq!((tree.lines.len(), tree.all.totals.hits), (0, 39));
     }
 
     #[test]
     fn a_route_narrows_the_table_where_rows_tell_both() {
         let filter = Filter::default().with(Field::Route, "/");
-        let tree = tree(&shop(3), &filter, &[], &span());
+        let tree = tree(&shop(3), &[], &filter, &[], &span());
         assert_eq!(tree.all.totals.hits, 6 * 3 * 30);
         let web = tree.lines.iter().find(|l| l.level == Level::Server).unwrap();
         assert_eq!(
             web.filter.as_ref().unwrap().query(),
             "vip=shop&backend=app&server=app1&route=%2F"
         );
+    }
+
+    #[test]
+    fn the_peak_of_a_backend_is_that_of_its_own_rows_and_else_not_told() {
+        let mut backend = row(0, key("shop", "app", "", ""), &[5]);
+        backend.totals.peak_per_s = 77;
+        let none = tree(&shop(3), &[], &Filter::default(), &[], &span());
+        let told = tree(&shop(3), &[backend], &Filter::default(), &[], &span());
+        let of = |tree: &Tree| {
+            let line = tree.lines.iter().find(|l| l.level == Level::Backend);
+            line.and_then(|l| l.peak_per_s)
+        };
+        assert_eq!((of(&none), of(&told)), (None, Some(77)));
     }
 }
