@@ -1,4 +1,4 @@
-//! A backend of the demo's shop: three pages and a time each takes.
+//! A backend of the demo's shop: its pages and a time each takes.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,11 +23,20 @@ struct Page {
     paragraphs: usize,
 }
 
-const PAGES: [Page; 3] = [
+const PAGES: [Page; 4] = [
     Page { path: "/", title: "Lamps and chairs", usual: Duration::from_millis(24), paragraphs: 60 },
     Page { path: "/search", title: "Search", usual: Duration::from_millis(60), paragraphs: 30 },
     Page { path: "/basket", title: "Your basket", usual: Duration::from_millis(38), paragraphs: 8 },
+    Page { path: "/item", title: "A lamp", usual: Duration::from_millis(31), paragraphs: 20 },
 ];
+
+impl Page {
+    /// Whether it answers for a path: its own, or one below it.
+    fn serves(&self, path: &str) -> bool {
+        let below = path.strip_prefix(self.path);
+        self.path == path || (self.path != "/" && below.is_some_and(|rest| rest.starts_with('/')))
+    }
+}
 
 /// Which backend this is, and its share of the script.
 #[derive(Debug)]
@@ -47,7 +56,7 @@ impl Backend {
 
 impl Site for Backend {
     async fn answer(&self, asked: Asked, _: SocketAddr) -> Answer {
-        let page = PAGES.iter().find(|p| p.path == asked.uri().path());
+        let page = PAGES.iter().find(|p| p.serves(asked.uri().path()));
         let nth = self.answered.fetch_add(1, Ordering::Relaxed);
         let usual = page.map_or(Duration::from_millis(2), |p| p.usual);
         let added = self.conditions.borrow().backend_delay[self.number];

@@ -12,6 +12,9 @@ pub const INSIDE: &str = "demo-inside";
 /// Its AS number, set aside for documentation like those of the networks.
 pub const INSIDE_ASN: u32 = 64_500;
 
+/// The stream socket, beside the configuration, at which the balancer's lines are read.
+pub const LOG_SOCKET: &str = "lb.sock";
+
 /// The configuration of the vantage that runs every check on every path and serves the pages.
 pub fn inside(shop: &Shop, data: &Path, listen: SocketAddr, ca_file: &Path) -> String {
     let port = shop.balancer.port();
@@ -92,6 +95,7 @@ mod tests {
     use crate::config::problem::Source;
     use crate::config::world::World;
     use crate::config::{Config, read};
+    use crate::demo::log::Log;
     use crate::demo::networks::NETWORKS;
     use crate::demo::script::Conditions;
 
@@ -103,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_demo_writes_is_a_configuration_without_mistakes() {
         let (_script, conditions) = watch::channel(Conditions::default());
-        let shop = Shop::open(&conditions).await.unwrap();
+        let shop = Shop::open(&conditions, Log::nowhere()).await.unwrap();
         let (data, ca) = (Path::new("/tmp/a \"b\""), Path::new("/tmp/ca.pem"));
         let listen = SocketAddr::from(([127, 0, 0, 1], 7070));
         let config = read_back(inside(&shop, data, listen, ca));

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use whyslow_sys::clock;
 
 use super::config;
+use super::log::Log;
 use super::networks::{self, NETWORKS};
 use super::play::{Change, play};
 use super::script::Conditions;
 use super::shop::Shop;
+use super::traffic;
 use crate::asn;
 use crate::config::{Current, Origin, load};
 use crate::pipeline::Running;
@@ -37,6 +39,8 @@ pub struct Demo {
     running: Running,
     clients: Vec<Prober>,
     player: AbortHandle,
+    /// The clients' requests, and what carries the balancer's lines.
+    beside: JoinSet<()>,
     changes: mpsc::Receiver<Change>,
     _shop: Shop,
     dir: TempDir,
@@ -51,7 +55,8 @@ impl Demo {
         let (shop_conditions, conditions) = watch::channel(Conditions::default());
         let dir = tempfile::Builder::new().prefix("whyslow-demo-").tempdir();
         let dir = dir.context("making a directory for the demo's data")?;
-        let shop = Shop::open(&conditions).await.context("opening the demo's shop")?;
+        let (log, carrying) = Log::to(dir.path().join(config::LOG_SOCKET));
+        let shop = Shop::open(&conditions, log).await.context("opening the demo's shop")?;
         let file = write_files(dir.path(), &shop, listen)?;
         let origin = Origin { file: Some(file), ..Origin::default() };
         let current = Arc::new(Current::open(origin).context("reading the demo's configuration")?);
@@ -59,9 +64,12 @@ impl Demo {
         // Nothing else sets it.
         let _ = running.state().label.set(LABEL);
         let clients = clients(dir.path(), &running)?;
+        let mut beside = JoinSet::new();
+        beside.spawn(carrying);
+        beside.spawn(traffic::visit(shop.balancer, shop.client.clone()));
         let (tell, changes) = mpsc::channel(CHANGES_WAITING_MAX);
         let player = tokio::spawn(play(shop_conditions, pace, tell)).abort_handle();
-        Ok(Self { running, clients, player, changes, _shop: shop, dir })
+        Ok(Self { running, clients, player, beside, changes, _shop: shop, dir })
     }
 
     /// Where the pages are.
@@ -105,6 +113,7 @@ impl Demo {
     /// Where the directory cannot be removed.
     pub async fn stop(self) -> Result<()> {
         self.player.abort();
+        drop(self.beside);
         for client in self.clients {
             client.stop().await;
         }

@@ -39,6 +39,9 @@ pub trait Site: Send + Sync + 'static {
     /// Answers one request of `peer`.
     fn answer(&self, asked: Asked, peer: SocketAddr) -> impl Future<Output = Answer> + Send;
 
+    /// The answer is about to be handed to the client's connection, after what its network took.
+    fn sent(&self, _answer: &mut Answer) {}
+
     /// Whether the port is closed under these conditions.
     fn closed(&self, _: &Conditions) -> bool {
         false
@@ -140,8 +143,9 @@ async fn converse<S: Site>(
     let service = service_fn(|asked: Asked| {
         let (site, conditions) = (site.clone(), conditions.clone());
         async move {
-            let answer = site.answer(asked, peer).await;
+            let mut answer = site.answer(asked, peer).await;
             tokio::time::sleep(network_delay(peer, &conditions)).await;
+            site.sent(&mut answer);
             Ok::<_, Infallible>(answer)
         }
     });

@@ -1,14 +1,17 @@
 //! The sample shop on loopback: a balancer, two backends, two resolvers, one authority.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::backend::Backend;
 use super::balancer::Balancer;
 use super::certificates::Authority;
+use super::log::Log;
 use super::resolver::Resolver;
 use super::script::Conditions;
 use super::server::Server;
@@ -29,14 +32,17 @@ pub struct Shop {
     pub resolver: SocketAddr,
     /// The resolver that nothing happens to.
     pub other_resolver: SocketAddr,
+    /// How clients speak to the balancer.
+    pub client: Arc<ClientConfig>,
     /// The certificate to trust, as PEM.
     pub authority_pem: String,
     _tasks: JoinSet<()>,
 }
 
 impl Shop {
-    /// Opens the shop on free loopback ports; it behaves as `conditions` say.
-    pub async fn open(conditions: &watch::Receiver<Conditions>) -> anyhow::Result<Self> {
+    /// Opens the shop on free loopback ports; it behaves as `conditions` say, and its balancer
+    /// writes what it serves into `log`.
+    pub async fn open(conditions: &watch::Receiver<Conditions>, log: Log) -> anyhow::Result<Self> {
         let mut tasks = JoinSet::new();
         let authority = Authority::new()?;
         let mut backends = Vec::new();
@@ -47,7 +53,9 @@ impl Shop {
             backends.push(server.address());
             tasks.spawn(server.run());
         }
-        let site = Balancer::new(&backends, authority.client()?, NAME)?;
+        let named: Vec<_> = BACKENDS.into_iter().zip(backends.iter().copied()).collect();
+        let client = authority.client()?;
+        let site = Balancer::new(&named, client.clone(), NAME, log)?;
         let tls = authority.server(NAME, true, conditions.clone())?;
         let front = Server::bind(site, tls, conditions.clone()).await.context("the balancer")?;
         let balancer = front.address();
@@ -62,6 +70,7 @@ impl Shop {
             backends: [backends[0], backends[1]],
             resolver: resolver_at,
             other_resolver: other_at,
+            client,
             authority_pem: authority.pem(),
             _tasks: tasks,
         })
@@ -70,16 +79,15 @@ impl Shop {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use http::{Request, StatusCode};
     use http_body_util::{BodyExt as _, Empty};
     use hyper::client::conn::{http1, http2};
     use hyper_util::rt::{TokioExecutor, TokioIo};
+    use rustls::RootCertStore;
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, ServerName};
-    use rustls::{ClientConfig, RootCertStore};
     use tokio::net::TcpStream;
     use tokio_rustls::TlsConnector;
 
@@ -128,7 +136,7 @@ mod tests {
 
     async fn open() -> (watch::Sender<Conditions>, Shop) {
         let (script, conditions) = watch::channel(Conditions::default());
-        (script, Shop::open(&conditions).await.unwrap())
+        (script, Shop::open(&conditions, Log::nowhere()).await.unwrap())
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use crate::web::pages::frame::{Frame, page, section};
 
 const CONFIG: &str = "edge:
   - name: lb1
-    input: unix-stream:/run/whyslow/lb.sock   # or file:/var/log/haproxy.log, udp:127.0.0.1:5514 …
+    input: unix-stream:/run/whyslow/lb.sock   # or file:/var/log/haproxy.log, syslog-udp:127.0.0.1:5514 …
     format: auto
     service: shop
 ";
