@@ -170,3 +170,5 @@ pub const GRAPHITE_POINTS_MAX: usize = 20_000_000;
 pub const EDGE_OUT_KEYS_MAX: usize = 10_000;
 /// Window rows remembered so that a revision adds only what it has more.
 pub const EDGE_OUT_ROWS_HELD_MAX: usize = 200_000;
+/// Slow requests on one page.
+pub const EDGE_SLOW_PER_PAGE: usize = 50;

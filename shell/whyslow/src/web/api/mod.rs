@@ -1,6 +1,7 @@
 //! What programs ask for.
 
 pub mod checks;
+pub mod edge;
 pub mod edge_sources;
 pub mod exposition;
 pub mod families;
@@ -49,6 +50,12 @@ pub fn router() -> Router<Arc<AppState>> {
         .route("/api/v1/runs/{*id}", get(checks::run))
         .route("/api/v1/config", get(in_force::in_force))
         .route("/api/v1/config/reload", post(checks::reload))
+        .route("/api/v1/edge", get(edge::rows))
+        .route("/api/v1/edge.csv", get(edge::csv))
+        .route("/api/v1/edge/slow", get(edge::slow))
+        .route("/api/v1/edge/slow/facets", get(edge::facets))
+        .route("/api/v1/readings", get(edge::readings))
+        .route("/api/v1/findings", get(edge::findings))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/edge/sources", get(edge_sources::list))
         .route("/api/v1/live", get(live::follow))

@@ -19,7 +19,7 @@ use super::query::Answer;
 use super::run::{Shown, word};
 use super::source::{Broken, Material, Wanted};
 use super::when::{Asked, Span, escaped};
-use super::{assets, checks, keys, overview, query, service};
+use super::{assets, checks, edge, keys, overview, query, service};
 use crate::config::CheckId;
 use crate::storage::PageRequest;
 use crate::web::problem::Problem;
@@ -39,6 +39,7 @@ pub fn router() -> Router<Arc<AppState>> {
         .route("/checks/{id}", get(check_page))
         .route("/query", get(query_page))
         .route("/keys", get(keys_page))
+        .merge(edge::router())
         .merge(assets::router())
 }
 
@@ -92,7 +93,7 @@ impl Params {
 }
 
 /// Reads and draws where blocking is allowed.
-async fn made<T: Send + 'static>(
+pub(super) async fn made<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Broken> + Send + 'static,
 ) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -106,7 +107,7 @@ async fn made<T: Send + 'static>(
     })
 }
 
-fn frame<'a>(
+pub(super) fn frame<'a>(
     m: &'a Material,
     section: Section,
     title: &'a str,

@@ -271,6 +271,11 @@ impl Material {
         super::figures::visible(self.asn.networks.name_of(asn).unwrap_or_default())
     }
 
+    /// The configured sources of the edge as they are now.
+    pub fn edge_sources(&self) -> Vec<super::model::edge::sources::Source> {
+        Vec::new()
+    }
+
     /// `AS64500 Example Net, GB` of an `ip:port`; empty where nothing is known.
     pub fn owner_of(&self, remote: &str) -> String {
         super::figures::visible(&self.asn.owner_of_text(remote).to_string())

@@ -161,6 +161,11 @@ impl Span {
         self.civil(at_ms).strftime("%H:%M:%S%.3f").to_string()
     }
 
+    /// The same, with the day where it is another one.
+    pub fn day_clock_ms(&self, at_ms: i64) -> String {
+        self.written(at_ms, "%H:%M:%S%.3f")
+    }
+
     /// `Thu 19 Nov`.
     pub fn day(&self, at_ms: i64) -> String {
         self.civil(at_ms).strftime("%a %-d %b").to_string()

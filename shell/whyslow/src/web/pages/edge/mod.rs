@@ -4,7 +4,10 @@
 mod charts;
 mod common;
 mod findings;
+mod handlers;
 mod parts;
+pub mod read;
+pub mod slow;
 mod sources;
 mod start;
 mod table;
@@ -27,6 +30,7 @@ use super::model::edge::tree::{Tree, tree};
 use super::model::edge::twins::{Twins, twins};
 use super::when::{Span, rfc3339};
 
+pub use handlers::router;
 pub use parts::names::Names;
 pub use start::start;
 

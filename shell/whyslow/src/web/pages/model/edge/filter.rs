@@ -1,6 +1,7 @@
 //! What a page of the edge is narrowed to: every filter is part of the address.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use whyslow_edge::row::{ClientAsn, ClientPrefix, Key};
 
@@ -137,6 +138,29 @@ fn prefix_text(prefix: ClientPrefix) -> String {
     }
 }
 
+/// What a text says; `None` where it is there and says nothing.
+fn told<T>(text: Option<&str>, read: fn(&str) -> Option<T>) -> Option<Option<T>> {
+    text.map_or(Some(None), |text| read(text).map(Some))
+}
+
+/// Undoes [`asn_text`].
+fn asn(text: &str) -> Option<ClientAsn> {
+    match text {
+        "unknown" => Some(ClientAsn::Unknown),
+        "other" => Some(ClientAsn::Other),
+        number => number.parse().ok().map(ClientAsn::As),
+    }
+}
+
+/// Undoes [`prefix_text`].
+fn prefix(text: &str) -> Option<ClientPrefix> {
+    match text {
+        "unknown" => Some(ClientPrefix::Unknown),
+        "other" => Some(ClientPrefix::Other),
+        net => net.parse().ok().map(ClientPrefix::Net),
+    }
+}
+
 /// Which fields a key tells apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fields(u16);
@@ -160,6 +184,11 @@ impl Fields {
     #[must_use]
     pub const fn with(self, field: Field) -> Self {
         Self(self.0 | 1 << field as u16)
+    }
+
+    /// Whether one is among them.
+    pub const fn has(self, field: Field) -> bool {
+        self.0 & 1 << field as u16 != 0
     }
 
     /// Whether all of `others` are among them.
@@ -236,6 +265,20 @@ impl Filter {
         in_rows.fold(Fields::default(), |all, field| all.with(*field))
     }
 
+    /// The values that window rows must have; `None` where one of them can be no row's.
+    pub fn key(&self) -> Option<Key> {
+        let text = |field| self.get(field).map(Arc::from);
+        Some(Key {
+            vip: text(Field::Vip),
+            backend: text(Field::Backend),
+            server: text(Field::Server),
+            route: text(Field::Route),
+            code: self.get(Field::Code).map(str::parse).transpose().ok()?,
+            client_asn: told(self.get(Field::Asn), asn)?,
+            client_prefix: told(self.get(Field::Prefix), prefix)?,
+        })
+    }
+
     /// Whether a window row's key is wanted. What rows cannot tell is not asked of them.
     pub fn takes(&self, key: &Key) -> bool {
         self.wanted
@@ -273,6 +316,18 @@ mod tests {
         });
         assert_eq!(read, filter);
         assert_eq!(filter.without(Field::Route).without(Field::Asn).path("/edge"), "/edge");
+    }
+
+    #[test]
+    fn a_filter_is_a_key_and_one_that_can_be_none_is_told() {
+        let filter = Filter::default().with(Field::Server, "web1").with(Field::Asn, "64500");
+        let key = filter.key().unwrap();
+        assert!(filter.takes(&key) && Fields::of(&key) == filter.fields());
+        for (field, value) in [(Field::Code, "x"), (Field::Asn, "AS1"), (Field::Prefix, "1/99")] {
+            assert_eq!(Filter::default().with(field, value).key(), None);
+        }
+        let other = Filter::default().with(Field::Prefix, "other").key().unwrap();
+        assert_eq!(other.client_prefix, Some(ClientPrefix::Other));
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! What the pages of the edge read from the store. It blocks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use whyslow_edge::grouping::Grouping;
+use whyslow_edge::row::Row;
+use whyslow_model::Wall;
+use whyslow_model::reading::Finding;
+
+use super::{Seen, subject_server};
+use crate::storage::{EdgeQuery, FindingQuery, ReadingQuery, StorageError};
+use crate::web::pages::model::edge::bins::width_of;
+use crate::web::pages::model::edge::common::DIMENSIONS;
+use crate::web::pages::model::edge::filter::{Field, Fields, Filter};
+use crate::web::pages::source::{Broken, Material};
+use crate::web::pages::when::{NAMED, Span};
+
+/// Seconds of the windows that sources give.
+const WINDOW_S: i64 = 10;
+/// Readings of a page: several detectors, many cells, the newest of each.
+const READINGS: usize = 2000;
+/// Findings of a page.
+const FINDINGS: usize = 200;
+/// How far back the first window is looked for, in milliseconds.
+const LOOK_BACK_MS: i64 = NAMED[3].2;
+
+impl Material {
+    /// Everything `/edge` shows.
+    ///
+    /// # Errors
+    /// [`Broken`] where the store cannot be read.
+    pub fn edge(&self, filter: &Filter, span: &Span) -> Result<Seen, Broken> {
+        let findings = self.edge_findings(span)?;
+        let mut read = Read { material: self, span, done: BTreeSet::new() };
+        let rows = read.finest(filter)?;
+        let mut coarse = Vec::new();
+        for fields in [&[Field::Vip, Field::Backend][..], &[Field::Vip], &[]] {
+            coarse.extend(read.once(filter, fields)?);
+        }
+        let mut by = BTreeMap::new();
+        for field in DIMENSIONS.into_iter().filter(|field| filter.get(*field).is_none()) {
+            let rows_tell = rows.first().is_some_and(|row| Fields::of(&row.key).has(field));
+            let told = if rows_tell { rows.clone() } else { read.all(filter, &[field])? };
+            by.insert(field, told);
+        }
+        let twins = match subject_server(filter, &findings) {
+            Some(_) => {
+                let fields = [Field::Vip, Field::Backend, Field::Server, Field::Route];
+                read.all(&filter.without(Field::Server), &fields)?
+            }
+            None => Vec::new(),
+        };
+        let readings = self.db.readings(&ReadingQuery {
+            from: Some(Wall::from_millis(span.from_ms)),
+            to: Some(Wall::from_millis(span.to_ms)),
+            limit: READINGS,
+            ..ReadingQuery::default()
+        })?;
+        Ok(Seen { rows, coarse, by, twins, findings, readings, sources: self.edge_sources() })
+    }
+
+    /// Findings that were open in the span.
+    fn edge_findings(&self, span: &Span) -> Result<Vec<Finding>, Broken> {
+        Ok(self.db.findings(&FindingQuery {
+            from: Some(Wall::from_millis(span.from_ms)),
+            to: Some(Wall::from_millis(span.to_ms)),
+            limit: FINDINGS,
+            ..FindingQuery::default()
+        })?)
+    }
+
+    /// When the first window of the last day began, in milliseconds.
+    pub fn edge_oldest_ms(&self, now_ms: i64) -> Option<i64> {
+        let span = Span {
+            from_ms: now_ms - LOOK_BACK_MS,
+            to_ms: now_ms,
+            now_ms,
+            named: None,
+            zone_min: 0,
+            compare: false,
+        };
+        let rows = self.edge_rows(&Filter::default(), &[], &span, 300).ok()?;
+        rows.first().map(|row| row.start_s * 1000)
+    }
+
+    /// The windows of a span that pass a filter, told apart by `fields` and what it filters by.
+    ///
+    /// # Errors
+    /// [`Broken`] where the store cannot be read.
+    pub fn edge_rows(
+        &self,
+        filter: &Filter,
+        fields: &[Field],
+        span: &Span,
+        window_s: i64,
+    ) -> Result<Vec<Row>, StorageError> {
+        let Some(key) = filter.key() else { return Ok(Vec::new()) };
+        let wanted = fields.iter().fold(filter.fields(), |all, field| all.with(*field));
+        self.db.edge_rows(&EdgeQuery {
+            from_s: span.from_ms.div_euclid(1000),
+            to_s: span.to_ms.div_euclid(1000) + 1,
+            span_s: u32::try_from(window_s).ok(),
+            grouping: grouping(wanted),
+            filter: key,
+            sources: Vec::new(),
+        })
+    }
+}
+
+/// A page's reading, which reads no grouping twice.
+struct Read<'a> {
+    material: &'a Material,
+    span: &'a Span,
+    done: BTreeSet<Fields>,
+}
+
+impl Read<'_> {
+    /// The rows that tell most about where a request went; some filters leave less to be told.
+    fn finest(&mut self, filter: &Filter) -> Result<Vec<Row>, Broken> {
+        let wanted: [&[Field]; 4] = [
+            &[Field::Vip, Field::Backend, Field::Server],
+            &[Field::Vip, Field::Backend],
+            &[Field::Vip],
+            &[],
+        ];
+        for fields in wanted {
+            let rows = self.once(filter, fields)?;
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Rows by these fields, if they were not read before.
+    fn once(&mut self, filter: &Filter, fields: &[Field]) -> Result<Vec<Row>, Broken> {
+        let wanted = fields.iter().fold(filter.fields(), |all, field| all.with(*field));
+        if self.done.insert(wanted) { self.all(filter, fields) } else { Ok(Vec::new()) }
+    }
+
+    fn all(&self, filter: &Filter, fields: &[Field]) -> Result<Vec<Row>, Broken> {
+        let window_s = width_of(self.span, WINDOW_S);
+        Ok(self.material.edge_rows(filter, fields, self.span, window_s)?)
+    }
+}
+
+/// The store's word for a set of fields.
+pub fn grouping(fields: Fields) -> Grouping {
+    let pairs = [
+        (Field::Vip, Grouping::VIP),
+        (Field::Backend, Grouping::BACKEND),
+        (Field::Server, Grouping::SERVER),
+        (Field::Route, Grouping::ROUTE),
+        (Field::Code, Grouping::CODE),
+        (Field::Asn, Grouping::CLIENT_ASN),
+        (Field::Prefix, Grouping::CLIENT_PREFIX),
+    ];
+    let told = pairs.into_iter().filter(|(field, _)| fields.has(*field));
+    told.fold(Grouping::ALL, |all, (_, one)| all.and(one))
+}
