@@ -133,10 +133,12 @@ pub async fn rows(State(m): State<Material>, params: Params) -> Result<Response,
 }
 
 const fn contract_name(field: Field) -> &'static str {
-    match field {
-        Field::Asn => "client_asn",
-        Field::Prefix => "client_prefix",
-        other => other.name(),
+    if matches!(field, Field::Asn) {
+        "client_asn"
+    } else if matches!(field, Field::Prefix) {
+        "client_prefix"
+    } else {
+        field.name()
     }
 }
 

@@ -55,6 +55,7 @@ impl FromRef<Arc<AppState>> for Material {
         let banner = banner.or_else(|| state.label.get().map(|label| (*label).to_owned()));
         Self {
             db: state.db.clone(),
+            edge: Arc::clone(&state.edge),
             config: Arc::clone(&snapshot.config),
             added: snapshot.added.clone(),
             asn: state.asn(),

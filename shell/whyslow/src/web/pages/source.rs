@@ -20,6 +20,7 @@ use super::model::{Plan, Point, Track};
 use super::when::{NAMED, Span};
 use crate::asn::Tables;
 use crate::config::{Config, PlannedCheck};
+use crate::edge::Edge;
 use crate::storage::{Db, ObservationFilter, PageRequest, StorageError};
 
 /// What a page is made from. Cheap to clone.
@@ -27,6 +28,8 @@ use crate::storage::{Db, ObservationFilter, PageRequest, StorageError};
 pub struct Material {
     /// The store.
     pub db: Db,
+    /// The balancers' logs that are read.
+    pub edge: Arc<Edge>,
     /// The configuration as it is now.
     pub config: Arc<Config>,
     /// Whose addresses are.
@@ -273,7 +276,7 @@ impl Material {
 
     /// The configured sources of the edge as they are now.
     pub fn edge_sources(&self) -> Vec<super::model::edge::sources::Source> {
-        Vec::new()
+        self.edge.sources().iter().map(super::edge::read::source).collect()
     }
 
     /// `AS64500 Example Net, GB` of an `ip:port`; empty where nothing is known.

@@ -8,10 +8,14 @@ use whyslow_model::Wall;
 use whyslow_model::reading::Finding;
 
 use super::{Seen, subject_server};
+use crate::edge::SourceStatus;
+use crate::edge::counters::Gauges;
 use crate::storage::{EdgeQuery, FindingQuery, ReadingQuery, StorageError};
+use crate::web::pages::figures::counted;
 use crate::web::pages::model::edge::bins::width_of;
 use crate::web::pages::model::edge::common::DIMENSIONS;
 use crate::web::pages::model::edge::filter::{Field, Fields, Filter};
+use crate::web::pages::model::edge::sources::{Rejects, Source};
 use crate::web::pages::source::{Broken, Material};
 use crate::web::pages::when::{NAMED, Span};
 
@@ -141,6 +145,55 @@ impl Read<'_> {
     fn all(&self, filter: &Filter, fields: &[Field]) -> Result<Vec<Row>, Broken> {
         let window_s = width_of(self.span, WINDOW_S);
         Ok(self.material.edge_rows(filter, fields, self.span, window_s)?)
+    }
+}
+
+/// A source's counters as pages show them.
+pub fn source(status: &SourceStatus) -> Source {
+    let (tally, gauges) = (&status.tally, &status.gauges);
+    let sample = |reason: &str| {
+        let sample = tally.sample.as_ref().filter(|sample| sample.reason == reason);
+        sample.map_or_else(String::new, |sample| sample.line.clone())
+    };
+    let rejects = tally.rejected.iter().map(|(reason, count)| (reason.to_string(), *count));
+    let too_long = ("longer than a line may be".to_owned(), tally.too_long);
+    let rejects = rejects.chain([too_long]).filter(|(_, count)| *count > 0);
+    let format = gauges.format.filter(|found| *found != status.format);
+    let lost = [
+        ("dropped by the kernel", tally.kernel_dropped),
+        ("from networks that may not send", tally.refused),
+    ];
+    Source {
+        name: status.name.clone(),
+        service: status.service.clone(),
+        input: status.input.clone(),
+        format: format
+            .map_or_else(|| status.format.clone(), |found| format!("{}: {found}", status.format)),
+        state: gauges.problem.clone().unwrap_or_else(|| now(gauges)),
+        troubled: gauges.problem.is_some(),
+        lines: tally.parsed + tally.rejected(),
+        parsed: tally.parsed,
+        rejects: rejects
+            .map(|(reason, count)| Rejects { sample: sample(&reason), reason, count })
+            .collect(),
+        sent: None,
+        lost: lost
+            .into_iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(why, n)| (why.to_owned(), n))
+            .collect(),
+        last_ms: tally.newest_at_us.map(|us| us / 1000),
+    }
+}
+
+/// What a source without trouble does.
+fn now(gauges: &Gauges) -> String {
+    let n = |n: u64, what: &str| counted(usize::try_from(n).unwrap_or(usize::MAX), what);
+    match (gauges.files, gauges.connections, gauges.behind_bytes) {
+        (0, 0, _) => "listens".to_owned(),
+        (0, connections, _) => n(connections, "connection"),
+        (files, _, 0) => format!("follows {}", n(files, "file")),
+        (files, _, behind) => format!("reads {}, {} behind", n(files, "file"), n(behind, "byte")),
     }
 }
 
