@@ -125,17 +125,17 @@ pub fn marks(span: &Span, marks: &[Mark]) -> Markup {
 
 /// The time axis under the strips.
 pub fn axis(span: &Span) -> Markup {
-    html! { div.axisrow { div { } (axis_plot(span)) div { } } }
+    html! { div.axisrow { div { } (axis_plot(span, 92.0)) div { } } }
 }
 
-/// The time axis by itself.
-pub fn axis_plot(span: &Span) -> Markup {
+/// The time axis by itself; ticks up to `until` per cent leave room for the last time.
+pub fn axis_plot(span: &Span, until: f64) -> Markup {
     html! {
         svg.p width="100%" height="16" aria-hidden="true" {
             @for (at, text) in span.ticks() {
                 @let left = x(span, at) / 10.0;
                 @let anchor = if left < 3.0 { "start" } else { "middle" };
-                @if left < 92.0 {
+                @if left < until {
                     text x={ (format!("{left:.2}")) "%" } y="11" text-anchor=(anchor) { (text) }
                 }
             }

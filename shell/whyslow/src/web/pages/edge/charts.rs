@@ -50,7 +50,7 @@ fn one(
     let content = html! {
         figure.yax data-chart="" data-from=(span.from_ms) data-to=(span.to_ms) {
             (heat(span, bins, &map, over, what))
-            (axis_plot(span))
+            (axis_plot(span, 84.0))
         }
         (bins_table(bins, what, span))
     };

@@ -77,13 +77,16 @@ fn said(readings: &[Reading], span: &Span) -> Markup {
         of(Status::TooFew),
         of(Status::Normal)
     );
-    let (first, rest) = readings.split_at(readings.len().min(READINGS_LISTED));
-    let rest = &rest[..rest.len().min(READINGS_LISTED_MAX - READINGS_LISTED)];
+    // What is normal is quiet: it is counted above, and folded away.
+    let trouble = readings.iter().take_while(|r| r.status != Status::Normal).count();
+    let (first, rest) = readings.split_at(trouble.min(READINGS_LISTED));
+    let rest = &rest[..rest.len().min(READINGS_LISTED_MAX)];
     let content = html! {
         @if readings.is_empty() { p.note { "No detector has looked at this range. Silence clears nobody." } }
+        @else if first.is_empty() { p.note { "All of them found things as they should be." } }
         @else { (table(first, span)) }
         @if !rest.is_empty() {
-            details.tbl { summary { (counted(rest.len(), "more reading")) } (table(rest, span)) }
+            details.tbl { summary { (if first.is_empty() { counted(rest.len(), "normal reading") } else { counted(rest.len(), "more reading") }) } (table(rest, span)) }
         }
     };
     frame::section("readings", "What the detectors looked at", &note, None, &content)

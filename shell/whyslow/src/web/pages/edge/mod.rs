@@ -18,7 +18,7 @@ use maud::{Markup, html};
 use whyslow_edge::row::Row;
 use whyslow_model::reading::{Finding, Reading};
 
-use super::figures::{lasted, visible};
+use super::figures::{lasted, time, visible};
 use super::frame::{Frame, page, service_path, state};
 use super::model::edge::bins::{Bin, bins, width_s};
 use super::model::edge::common::{Common, common};
@@ -26,13 +26,17 @@ use super::model::edge::filter::{Field, Filter};
 use super::model::edge::kept;
 use super::model::edge::lead::{self, Lead, cells};
 use super::model::edge::sources::Source;
+use super::model::edge::sum::{Sum, quantile_ms};
 use super::model::edge::tree::{Tree, tree};
-use super::model::edge::twins::{Twins, twins};
+use super::model::edge::twins::{Compared, Twins, twins};
 use super::when::{Span, rfc3339};
 
 pub use handlers::router;
 pub use parts::names::Names;
 pub use start::start;
+
+/// From how many times its twins' p90 on a route is called slower.
+const SLOWER: f64 = 1.5;
 
 /// What was read for the page.
 #[derive(Clone, Debug, Default)]
@@ -86,13 +90,15 @@ impl Edge {
         let tree = tree(&seen.rows, &seen.coarse, &filter, &hot, span);
         let cells: Vec<Reading> = cells(&seen.readings).into_iter().cloned().collect();
         let cell_refs: Vec<&Reading> = cells.iter().collect();
-        let lead = lead::lead(&findings, &cell_refs, &seen.sources, &tree.all);
+        let mut lead = lead::lead(&findings, &cell_refs, &seen.sources, &tree.all);
+        let subject = subject(&seen.twins, &filter, &findings, span);
+        lead.more.splice(0..0, subject.as_ref().and_then(Subject::contrast));
         let all = kept(&seen.rows, &filter, &[]);
         let width = width_s(span, &all);
         Self {
             lead,
             bins: bins(all, span, width),
-            subject: subject(&seen.twins, &filter, &findings, span),
+            subject,
             common: common(&seen.rows, &seen.by, &filter),
             tree,
             findings,
@@ -142,6 +148,34 @@ impl Edge {
                 @if !lead.more.is_empty() { p.lead { (lead.more.join(" ")) } }
             }
         }
+    }
+}
+
+impl Subject {
+    /// The server beside its twins over the whole range, in a sentence: the route in question, and
+    /// whether its other routes differ too.
+    fn contrast(&self) -> Option<String> {
+        let routes = &self.twins.routes;
+        let asked = |c: &&Compared| self.route.as_ref().is_none_or(|route| c.route == *route);
+        let first = routes.iter().find(asked)?;
+        let p90 = |sum: &Sum| quantile_ms(&sum.totals.latency, 0.9).map(time);
+        let (here, there) = (p90(&first.here)?, p90(&first.there)?);
+        let others: Vec<f64> = routes
+            .iter()
+            .filter(|c| c.route != first.route)
+            .filter_map(Compared::p90_ratio)
+            .collect();
+        let slower = others.iter().filter(|ratio| **ratio >= SLOWER).count();
+        let others = match (others.len(), slower) {
+            (0, _) => String::new(),
+            (_, 0) => " Its other routes are as fast as anywhere.".to_owned(),
+            (all, slower) => format!(" {slower} of its {all} other routes are slower too."),
+        };
+        let twins = table::twin_word(self.twins.twins);
+        Some(format!(
+            "Over this range {here} against {there} (p90) of its {twins} on {}.{others}",
+            parts::name(&first.route)
+        ))
     }
 }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::parts::name;
-use super::{Edge, Subject};
+use super::{Edge, SLOWER, Subject};
 use crate::web::pages::chart::edge::spark;
 use crate::web::pages::figures::column_ms;
 use crate::web::pages::frame;
@@ -82,8 +82,9 @@ fn row(line: &Line, seconds: i64, top: f64, span: &Span) -> Markup {
         Level::Backend => "l1",
         Level::Server => "l2",
     };
+    let class = if line.hot { format!("{class} hot") } else { class.to_owned() };
     html! {
-        tr.hot[line.hot] class=(class) {
+        tr class=(class) {
             th scope="row" { (label(line, span)) }
             (figures(&line.sum, line.peak_per_s, seconds, line.hot, &spark(&line.p99_ms, top, line.hot)))
         }
@@ -185,7 +186,7 @@ pub(super) fn twins(subject: &Subject, filter: &Filter, span: &Span) -> Markup {
             } }
             tbody { @for route in &twins.routes {
                 @let ratio = route.p90_ratio();
-                @let slower = ratio.is_some_and(|r| r >= 1.5);
+                @let slower = ratio.is_some_and(|r| r >= SLOWER);
                 tr.hot[slower] {
                     th.mono scope="row" { a href=(span.link(&filter.with(Field::Server, &twins.server).with(Field::Route, &route.route).path("/edge"))) { (name(&route.route)) } }
                     td.n { (big(route.here.totals.hits)) }

@@ -145,6 +145,11 @@ fn is_untold(name: Option<&str>) -> bool {
     name.is_none_or(|name| name.is_empty() || name == whyslow_edge::names::EMPTY)
 }
 
+/// Whether a name stands for no single thing; such lines come last and are never folded away.
+fn is_special(name: &str) -> bool {
+    name == NO_SERVER || name == whyslow_edge::row::OTHER
+}
+
 struct Grow<'a> {
     lines: Vec<Line>,
     coarse: &'a [Row],
@@ -162,7 +167,7 @@ impl Grow<'_> {
         }
         let mut groups: Vec<(Option<String>, Vec<&Row>)> = named.into_iter().collect();
         groups.sort_by(|a, b| self.order(level, a.0.as_deref(), b.0.as_deref()));
-        let rest = groups.split_off(groups.len().min(self.listed(level)));
+        let rest = self.rest(level, &mut groups);
         let below = Level::ALL.get(depth + 1).copied();
         let alone = groups.len() == 1 && rest.is_empty();
         for (name, rows) in groups {
@@ -202,6 +207,21 @@ impl Grow<'_> {
         self.hot.iter().any(|(field, value)| *field == level.field() && value == name)
     }
 
+    /// Takes those away that share a line: ordinary names beyond the limit, at least two.
+    fn rest<T>(
+        &self,
+        level: Level,
+        groups: &mut Vec<(Option<String>, T)>,
+    ) -> Vec<(Option<String>, T)> {
+        let special = |name: &Option<String>| name.as_deref().is_none_or(is_special);
+        let ordinary = groups.iter().filter(|(name, _)| !special(name)).count();
+        let listed = self.listed(level);
+        if ordinary <= listed + 1 {
+            return Vec::new();
+        }
+        groups.drain(listed..ordinary).collect()
+    }
+
     fn listed(&self, level: Level) -> usize {
         match level {
             Level::Vip => VIPS_LISTED,
@@ -215,7 +235,7 @@ impl Grow<'_> {
     fn order(&self, level: Level, a: Option<&str>, b: Option<&str>) -> Ordering {
         let rank = |name: Option<&str>| {
             let hot = name.is_some_and(|name| self.is_hot(level, name));
-            (!hot, name.is_none_or(|n| n == NO_SERVER || n == whyslow_edge::row::OTHER))
+            (name.is_none_or(is_special), !hot)
         };
         rank(a).cmp(&rank(b)).then_with(|| by_name(a.unwrap_or(""), b.unwrap_or("")))
     }
@@ -270,7 +290,8 @@ mod tests {
         }
         assert_eq!(tree.seconds, 60);
         let rest = tree.lines.iter().find(|l| !l.others.is_empty()).unwrap();
-        assert_eq!((rest.others.len(), rest.filter.is_none()), (9, true));
+        assert_eq!((rest.others.len(), rest.filter.is_none()), (8, true));
+        assert_eq!(tree.lines.iter().filter(|l| l.name.as_deref() == Some(NO_SERVER)).count(), 1);
     }
 
     #[test]

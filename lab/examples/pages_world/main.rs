@@ -2,6 +2,8 @@
 //! temporary directory with a day of three services and serves everything on ADDRESS, with a new
 //! run every second. `lab/pages/run.mjs` looks at it in a browser; so can a person.
 
+mod edge;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -208,7 +210,7 @@ async fn fill(db: &Db) -> anyhow::Result<()> {
         mark(now - 152 * 60_000, "books", "deploy books 4.12.0"),
     ];
     db.append(Batch { observations: marks, ..Batch::default() }).await?;
-    Ok(())
+    edge::fill(db, now).await
 }
 
 /// One run a second of the first service, told to whoever listens.
