@@ -151,6 +151,18 @@ pub const EDGE_FORMAT_BYTES_MAX: usize = 16 << 10;
 pub const EDGE_FORMAT_ITEMS_MAX: usize = 256;
 /// Bytes of one text of a slow request that is kept.
 pub const EDGE_SLOW_TEXT_BYTES_MAX: usize = 512;
+/// Frontends of one source whose line numbers are watched.
+pub const EDGE_SEQUENCE_FRONTENDS_MAX: usize = 1024;
+/// Line numbers of one frontend that may wait for those between them.
+pub const EDGE_SEQUENCE_SPAN_MAX: u64 = 1 << 23;
+/// Cells of one detector, in one window and in its memory.
+pub const EDGE_CELLS_MAX: usize = 4096;
+/// Cells of all detectors that were lately abnormal.
+pub const EDGE_FINDINGS_CELLS_MAX: usize = 10_000;
+/// Rows of one window of one source that detectors look at.
+pub const EDGE_DETECT_ROWS_MAX: usize = 20_000;
+/// Judged windows that may wait for their late lines at once.
+pub const EDGE_DETECT_WINDOWS_MAX: usize = 16;
 /// Rows one query over the edge's windows may give.
 pub const EDGE_QUERY_ROWS_MAX: usize = 100_000;
 /// Slow requests, readings or findings one page of an answer holds.

@@ -1,0 +1,176 @@
+//! A server that answers a route slower than its twins do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use whyslow_model::limits::EDGE_CELLS_MAX;
+use whyslow_model::observation::Locus;
+use whyslow_model::reading::{Against, Status};
+use whyslow_model::{Histogram, Segment};
+
+use super::interval::{Quantile, quantile, stat_ms};
+use super::view::{Leaf, View};
+use super::{Detector, Judge, Judgement, ms};
+use crate::row::{OTHER, Totals};
+
+pub(super) const DETECTOR: Detector = Detector {
+    code: "edge_server_slower_than_twins",
+    summary: "A server answers a route slower than its twins do.",
+    looks_at: "connecting plus waiting for headers (the balancer's total where the log tells no \
+               phases) of each server on each route, against the server in the middle of those \
+               that serve the same route at the same time; with little traffic over up to ten \
+               windows together; servers that serve more than one and a half times as much as \
+               their twins are not held against them",
+    abnormal: "p90 or median at least 1.5 times, and 2 ms, above the twin's, with 95 % intervals \
+               apart; 30 requests on either side (50 for the p90)",
+    implicates: &[Segment::Backend, Segment::Host],
+    advice: "Compare this server with a twin: CPU, memory, garbage collection, a cold cache, a \
+             slow disk, a release that only it has.",
+    make: || Box::<Twins>::default(),
+};
+
+/// Requests on either side that a median needs.
+const REQUESTS_MIN: u64 = 30;
+/// Requests on either side that a p90 needs.
+const REQUESTS_P90_MIN: u64 = 50;
+/// How much slower is slower.
+const RATIO: f64 = 1.5;
+/// Seconds below which no difference counts.
+const DIFFERENCE_S: f64 = 0.002;
+/// How much more load makes servers unlike.
+const LOAD_RATIO: u64 = 3;
+const LOAD_RATIO_OF: u64 = 2;
+/// Windows that are put together where there is little traffic.
+const WINDOWS_MAX: u32 = 10;
+
+/// The servers of one route, over as many windows as it takes to tell.
+#[derive(Debug, Default)]
+struct Group {
+    servers: BTreeMap<Arc<str>, Histogram>,
+    windows: u32,
+}
+
+#[derive(Debug, Default)]
+struct Twins {
+    groups: BTreeMap<(Arc<str>, Arc<str>), Group>,
+}
+
+impl Judge for Twins {
+    fn judge(&mut self, view: &View) -> Vec<Judgement> {
+        for (leaf, totals) in &view.leaves {
+            if is_server(&leaf.server) && &*leaf.route != OTHER {
+                self.gather(leaf, totals);
+            }
+        }
+        let mut judgements = Vec::new();
+        self.groups.retain(|(backend, route), group| {
+            group.windows += 1;
+            let enough = group.is_enough();
+            if group.servers.len() > 1 {
+                let locus = |server: &Arc<str>| Locus {
+                    backend: Some(backend.to_string()),
+                    server: Some(server.to_string()),
+                    route: Some(route.to_string()),
+                    ..Locus::default()
+                };
+                judgements.extend(group.servers.keys().map(|server| match enough {
+                    true => group.judge(server, locus(server)),
+                    false => Judgement {
+                        locus: locus(server),
+                        here: stat_ms(&group.servers[server]),
+                        against: Some(Against::Peers),
+                        ..Judgement::default()
+                    },
+                }));
+            }
+            !enough && group.windows < WINDOWS_MAX
+        });
+        judgements
+    }
+}
+
+impl Twins {
+    fn gather(&mut self, leaf: &Leaf, totals: &Totals) {
+        let key = (Arc::clone(&leaf.backend), Arc::clone(&leaf.route));
+        if !self.groups.contains_key(&key) && self.groups.len() >= EDGE_CELLS_MAX {
+            return;
+        }
+        let group = self.groups.entry(key).or_default();
+        if group.servers.contains_key(&leaf.server) || group.servers.len() < EDGE_CELLS_MAX {
+            let server = group.servers.entry(Arc::clone(&leaf.server)).or_default();
+            server.merge(answering(totals));
+        }
+    }
+}
+
+impl Group {
+    /// Whether most of its servers have served enough to tell, or it has waited long enough.
+    fn is_enough(&self) -> bool {
+        let mut counts: Vec<u64> = self.servers.values().map(Histogram::count).collect();
+        counts.sort_unstable();
+        let middle = counts.get(counts.len() / 2).copied().unwrap_or(0);
+        middle >= REQUESTS_P90_MIN || self.windows >= WINDOWS_MAX
+    }
+
+    fn judge(&self, server: &Arc<str>, locus: Locus) -> Judgement {
+        let here = &self.servers[server];
+        let mut judgement = Judgement {
+            locus,
+            here: stat_ms(here),
+            against: Some(Against::Peers),
+            ..Judgement::default()
+        };
+        let Some(there) = self.typical_twin(server) else { return judgement };
+        judgement.there = Some(stat_ms(there));
+        if here.count() < REQUESTS_MIN || there.count() < REQUESTS_MIN {
+            return judgement;
+        }
+        let enough_for_p90 = here.count().min(there.count()) >= REQUESTS_P90_MIN;
+        let slower = [(0.9, "p90"), (0.5, "median")].into_iter().find_map(|(q, name)| {
+            let (a, b) = (quantile(here, q)?, quantile(there, q)?);
+            let counts = (enough_for_p90 || q <= 0.5) && is_slower(a, b);
+            counts.then_some((a.at, b.at, name))
+        });
+        let Some((a, b, name)) = slower else {
+            judgement.status = Some(Status::Normal);
+            return judgement;
+        };
+        // Slower under more load than its twins have says nothing of the server.
+        if here.count() * LOAD_RATIO_OF > there.count() * LOAD_RATIO {
+            return judgement;
+        }
+        judgement.status = Some(Status::Abnormal);
+        let route = judgement.locus.route.as_deref().unwrap_or_default();
+        judgement.text = format!(
+            "{server} answers {route} {:.1} times slower than its twins: {} against {} ({name}).",
+            a / b.max(1e-6),
+            ms(a),
+            ms(b)
+        );
+        judgement
+    }
+
+    /// Of the others that served enough, the one in the middle by its p90; the slower of two.
+    fn typical_twin(&self, server: &Arc<str>) -> Option<&Histogram> {
+        let others =
+            self.servers.iter().filter(|(name, h)| *name != server && h.count() >= REQUESTS_MIN);
+        let p90 = |h: &Histogram| h.quantile(0.9).unwrap_or(0.0);
+        let mut others: Vec<&Histogram> = others.map(|(_, h)| h).collect();
+        others.sort_by(|a, b| p90(a).total_cmp(&p90(b)));
+        others.get(others.len() / 2).copied()
+    }
+}
+
+fn is_slower(here: Quantile, there: Quantile) -> bool {
+    here.lo > there.hi && here.at >= there.at * RATIO && here.at - there.at >= DIFFERENCE_S
+}
+
+/// What a server's side took; the total where the log tells no phases.
+pub(super) const fn answering(totals: &Totals) -> &Histogram {
+    if totals.server.max_us > 0 { &totals.server.histogram } else { &totals.latency.histogram }
+}
+
+/// Whether a name is a server's, not a stand-in for none or many.
+fn is_server(name: &str) -> bool {
+    !name.starts_with('<') && name != OTHER && name != crate::names::EMPTY
+}
