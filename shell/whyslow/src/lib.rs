@@ -12,5 +12,6 @@ pub mod edge_out;
 pub mod live;
 pub mod pipeline;
 pub mod prober;
+pub mod remote_write;
 pub mod storage;
 pub mod web;

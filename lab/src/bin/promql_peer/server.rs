@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use prost::Message;
 use serde_json::Value;
+use whyslow::remote_write::body::Body;
 use whyslow_lab::peer::{Peer, free_port, loopback};
 use whyslow_model::Labels;
 use whyslow_model::read::SeriesPoints;
@@ -68,8 +68,7 @@ impl Server {
         let last = series.iter().filter_map(|s| s.times_ms.last()).max().context("no data")?;
         let mut from_ms = *first;
         while from_ms <= *last {
-            let request = slice(series, from_ms, from_ms + SLICE_MS);
-            bodies.push(snap::raw::Encoder::new().compress_vec(&request.encode_to_vec())?);
+            bodies.push(slice(series, from_ms, from_ms + SLICE_MS).to_bytes());
             from_ms += SLICE_MS;
         }
         let headers = "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
@@ -156,51 +155,16 @@ fn point(value: &Value) -> Result<(i64, f64)> {
     Ok(((seconds * 1000.0).round() as i64, text.parse()?))
 }
 
-fn slice(series: &[SeriesPoints], from_ms: i64, to_ms: i64) -> WriteRequest {
-    let mut request = WriteRequest::default();
+fn slice(series: &[SeriesPoints], from_ms: i64, to_ms: i64) -> Body {
+    let mut body = Body::default();
     for points in series {
         let from = points.times_ms.partition_point(|t| *t < from_ms);
         let to = points.times_ms.partition_point(|t| *t < to_ms);
         if from == to {
             continue;
         }
-        let samples = (from..to)
-            .map(|i| Sample { value: points.values[i], timestamp: points.times_ms[i] })
-            .collect();
-        let labels = points.labels.iter();
-        let labels = labels.map(|(n, v)| Label { name: n.to_owned(), value: v.to_owned() });
-        request.timeseries.push(TimeSeries { labels: labels.collect(), samples });
+        body.series(points.labels.iter());
+        (from..to).for_each(|i| body.sample(points.times_ms[i], points.values[i]));
     }
-    request
-}
-
-/// Prometheus remote write 1.0, `prompb/remote.proto` and `prompb/types.proto`.
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
+    body
 }

@@ -50,7 +50,7 @@ fn own_routes(state: &Arc<AppState>) -> Router {
 
 /// Addresses that are promised and wait for their planes say so.
 fn nothing_at(path: &str) -> Problem {
-    let promised = ["/api/v1/verdicts", "/why/", "/edge", "/wire", "/hosts/", "/render", "/tags"];
+    let promised = ["/api/v1/verdicts", "/why/", "/edge", "/wire", "/hosts/"];
     let nothing = Problem::not_found("there is nothing at this address");
     if promised.iter().any(|p| path.starts_with(p)) {
         return nothing.hint("this whyslow watches from outside only; that arrives with its plane");

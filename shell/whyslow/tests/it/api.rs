@@ -4,22 +4,22 @@ use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use prost::Message;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use whyslow::config::{Current, Origin};
 use whyslow::pipeline::Running;
 use whyslow::prober::sockets::Sockets;
+use whyslow::remote_write::body::Body;
 
 /// A running whyslow with one agent, `web1`, whose token is `agent-token`.
-struct Up {
-    running: Running,
+pub(crate) struct Up {
+    pub(crate) running: Running,
     _dir: TempDir,
 }
 
 impl Up {
-    async fn start(targets: &[&str]) -> Self {
+    pub(crate) async fn start(targets: &[&str]) -> Self {
         let dir = TempDir::new().expect("a directory");
         let path = |name: &str| dir.path().join(name);
         fs::write(path("token"), "agent-token\n").expect("a file");
@@ -41,7 +41,13 @@ impl Up {
     }
 
     /// One request; gives the status and the whole answer.
-    async fn ask(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> (u16, String) {
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &[u8],
+    ) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address()).await.expect("a connection");
         let more: String = headers.iter().map(|h| format!("{h}\r\n")).collect();
         let head = format!(
@@ -58,49 +64,18 @@ impl Up {
         (status, answer)
     }
 
-    async fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         self.ask("GET", path, &[], b"").await
     }
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
-
 fn write_request(names: &[&str], at_ms: i64) -> Vec<u8> {
-    let label = |name: &str| Label { name: "__name__".to_owned(), value: name.to_owned() };
-    let series = |name: &&str| TimeSeries {
-        labels: vec![label(name)],
-        samples: vec![Sample { value: 4.5, timestamp: at_ms }],
-    };
-    let request = WriteRequest { timeseries: names.iter().map(series).collect() };
-    snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).expect("snappy")
+    let mut body = Body::default();
+    for name in names {
+        body.series([("__name__", *name)]);
+        body.sample(at_ms, 4.5);
+    }
+    body.to_bytes()
 }
 
 #[tokio::test]

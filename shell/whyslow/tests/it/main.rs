@@ -6,6 +6,7 @@ mod api;
 mod certificates;
 mod cli;
 mod examples;
+mod graphite;
 mod nameserver;
 mod opener;
 mod peers;

@@ -5,6 +5,7 @@ pub mod edge;
 pub mod edge_sources;
 pub mod exposition;
 pub mod families;
+pub mod graphite;
 pub mod in_force;
 pub mod live;
 pub mod marks;
@@ -22,10 +23,11 @@ use whyslow_model::limits::{OBSERVATIONS_POST_BYTES_MAX, REMOTE_WRITE_BYTES_MAX}
 
 use crate::web::state::AppState;
 
-/// The routes below `/api/v1`, and `/metrics`.
+/// The routes below `/api/v1`, `/metrics`, and Graphite's.
 pub fn router() -> Router<Arc<AppState>> {
     let large = DefaultBodyLimit::max;
     Router::new()
+        .merge(graphite::router())
         .route("/api/v1/query", get(prometheus::query::instant).post(prometheus::query::instant))
         .route("/api/v1/query_range", get(prometheus::query::range).post(prometheus::query::range))
         .route("/api/v1/series", get(prometheus::names::series).post(prometheus::names::series))

@@ -133,12 +133,24 @@ fn push_point(out: &mut Vec<u8>, at_ms: i64, value: f64) {
 
 fn in_pieces<T>(
     head: String,
-    mut items: impl Iterator<Item = T> + Send + 'static,
-    mut push: impl FnMut(&mut Vec<u8>, T) + Send + 'static,
+    items: impl Iterator<Item = T> + Send + 'static,
+    push: impl FnMut(&mut Vec<u8>, T) + Send + 'static,
     close: &str,
     warnings: &[String],
 ) -> Response {
-    let tail = format!("{close}{}", end(warnings));
+    let tail = format!("{close}{}", end(warnings)).into_bytes();
+    pieces("application/json", head.into_bytes(), items, b",", push, tail)
+}
+
+/// Items one by one between a head and a tail, with `between` between them, in pieces.
+pub fn pieces<T>(
+    kind: &'static str,
+    head: Vec<u8>,
+    mut items: impl Iterator<Item = T> + Send + 'static,
+    between: &'static [u8],
+    mut push: impl FnMut(&mut Vec<u8>, T) + Send + 'static,
+    tail: Vec<u8>,
+) -> Response {
     let mut first = Some(head);
     let mut done = false;
     let mut started = false;
@@ -146,28 +158,28 @@ fn in_pieces<T>(
         if done {
             return None;
         }
-        let mut piece = first.take().unwrap_or_default().into_bytes();
+        let mut piece = first.take().unwrap_or_default();
         while piece.len() < PIECE_BYTES {
             let Some(item) = items.next() else {
-                piece.extend_from_slice(tail.as_bytes());
+                piece.extend_from_slice(&tail);
                 done = true;
                 break;
             };
             if started {
-                piece.push(b',');
+                piece.extend_from_slice(between);
             }
             started = true;
             push(&mut piece, item);
         }
         Some(Bytes::from(piece))
     };
-    let Some(one) = next_piece() else { return as_json(Body::empty()) };
+    let Some(one) = next_piece() else { return as_kind(kind, Body::empty()) };
     // A small answer is one piece with a known length.
     match next_piece() {
-        None => as_json(Body::from(one)),
+        None => as_kind(kind, Body::from(one)),
         Some(two) => {
             let pieces = [one, two].into_iter().chain(std::iter::from_fn(next_piece));
-            as_json(Body::from_stream(stream::iter(pieces.map(Ok::<_, std::io::Error>))))
+            as_kind(kind, Body::from_stream(stream::iter(pieces.map(Ok::<_, std::io::Error>))))
         }
     }
 }
@@ -181,8 +193,11 @@ fn end(warnings: &[String]) -> String {
 }
 
 fn as_json(body: Body) -> Response {
-    let kind = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, kind)], body).into_response()
+    as_kind("application/json", body)
+}
+
+fn as_kind(kind: &'static str, body: Body) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
 }
 
 #[cfg(test)]

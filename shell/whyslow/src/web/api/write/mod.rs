@@ -4,8 +4,6 @@
 //! specification asks, 4xx means "do not send this again" and 5xx "try later".
 
 pub mod names;
-#[cfg(test)]
-pub(crate) mod sent;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -147,9 +145,18 @@ fn count_refused(tally: &Tally, refused: &mut BTreeMap<&'static str, u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote_write::body::{Body, compressed};
 
-    fn body(series: &[sent::Sent<'_>]) -> Vec<u8> {
-        snap::raw::Encoder::new().compress_vec(&sent::request(series)).unwrap()
+    /// Labels, and samples with their times.
+    type Sent<'a> = (&'a [(&'a str, &'a str)], &'a [(i64, f64)]);
+
+    fn body(series: &[Sent<'_>]) -> Vec<u8> {
+        let mut body = Body::default();
+        for (labels, samples) in series {
+            body.series(labels.iter().copied());
+            samples.iter().for_each(|(at_ms, value)| body.sample(*at_ms, *value));
+        }
+        body.to_bytes()
     }
 
     #[test]
@@ -171,14 +178,14 @@ mod tests {
         let problem = unpack(&[0xff, 0xff, 0xff, 0xff, 0x0f], &Families::default()).unwrap_err();
         assert_eq!(problem.status, StatusCode::PAYLOAD_TOO_LARGE);
         let zeros = vec![0; REMOTE_WRITE_BYTES_MAX + 1];
-        let bomb = snap::raw::Encoder::new().compress_vec(&zeros).unwrap();
+        let bomb = compressed(&zeros);
         let problem = unpack(&bomb, &Families::default()).unwrap_err();
         assert_eq!(problem.status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]
     fn bytes_that_are_no_request_are_the_senders_mistake() {
-        let garbage = snap::raw::Encoder::new().compress_vec(b"\x0a\xffnonsense").unwrap();
+        let garbage = compressed(b"\x0a\xffnonsense");
         for bytes in [&b""[..], b"not snappy at all", &garbage] {
             let problem = unpack(bytes, &Families::default()).unwrap_err();
             assert_eq!(problem.status, StatusCode::BAD_REQUEST, "{bytes:?}");

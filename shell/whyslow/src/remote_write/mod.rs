@@ -1,0 +1,3 @@
+//! Remote write out: stored samples, sent on to others.
+
+pub mod body;
