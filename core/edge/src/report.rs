@@ -125,6 +125,31 @@ pub struct Group {
     pub cell: Cell,
 }
 
+impl Table {
+    /// Keeps the `top` groups with most hits and adds all others to one whose key is `other`
+    /// throughout; says how many those were. Groups of `other` stay where they are last.
+    pub fn keep(&mut self, top: usize) -> usize {
+        let is_other = |group: &Group| group.key.iter().all(|value| *value == Value::Other);
+        let rest = self.groups.iter().filter(|group| !is_other(group)).count();
+        if rest <= top {
+            return 0;
+        }
+        let mut other =
+            Group { key: vec![Value::Other; self.by.len()], cell: Cell::default() };
+        let mut kept = 0;
+        self.groups.retain(|group| {
+            kept += usize::from(!is_other(group));
+            let keep = !is_other(group) && kept <= top;
+            if !keep {
+                other.cell.merge(&group.cell);
+            }
+            keep
+        });
+        self.groups.push(other);
+        rest - top
+    }
+}
+
 /// All that a report holds.
 #[derive(Debug)]
 pub struct Outcome {

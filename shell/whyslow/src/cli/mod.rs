@@ -9,6 +9,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod edge;
 mod exit;
 pub mod mark;
 mod output;
@@ -53,6 +54,7 @@ commands! {
     asn => Asn,
     query => Query,
     mark => Mark,
+    edge => Edge,
     doctor => Doctor,
     completions => Completions,
 }

@@ -1,0 +1,124 @@
+//! One pass over all inputs: pieces to threads, each with tables of its own, added up at the end.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use whyslow_edge::format::Scratch;
+use whyslow_edge::report::{Options, Report};
+use whyslow_edge::syslog;
+use whyslow_model::limits::EDGE_LINE_BYTES_MAX;
+
+use super::Stop;
+use super::format::Choice;
+use super::lines::each;
+use super::open::{Input, Piece, unreadable};
+use super::tally::Tally;
+
+/// The smallest piece worth a turn.
+const PIECE_MIN: u64 = 4 << 20;
+/// Pieces a thread gets of one file, so that none waits long for the last.
+const PIECES_PER_THREAD: u64 = 8;
+
+/// Reads everything and reports on it.
+pub(super) fn read(
+    inputs: Vec<Input>,
+    choice: &Choice,
+    options: &Options,
+    threads: usize,
+) -> Result<(Report, Tally), Stop> {
+    let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
+    let pieces = cut(inputs, threads)?;
+    let threads = threads.min(pieces.len()).max(1);
+    let queue = Mutex::new(pieces.into_iter().enumerate());
+    let work = || -> Result<(Report, Vec<Read>), (usize, io::Error)> {
+        let mut report = Report::new(options.clone());
+        let mut done = Vec::new();
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((order, piece)) = next else { return Ok((report, done)) };
+            let input = piece.input;
+            let tally = read_piece(piece, choice, &mut report).map_err(|e| (input, e))?;
+            done.push(Read { order, input, tally });
+        }
+    };
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let joined =
+            others.into_iter().map(|t| t.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
+        std::iter::once(own).chain(joined).collect()
+    });
+    let mut all: Option<Report> = None;
+    let mut done = Vec::new();
+    for end in ended {
+        let (report, read) = end.map_err(|(input, e)| unreadable(&names[input], &e))?;
+        done.extend(read);
+        match &mut all {
+            Some(all) => all.absorb(&report),
+            None => all = Some(report),
+        }
+    }
+    Ok((all.unwrap_or_else(|| Report::new(options.clone())), in_order(done)))
+}
+
+/// A piece that was read.
+struct Read {
+    order: usize,
+    input: usize,
+    tally: Tally,
+}
+
+fn cut(inputs: Vec<Input>, threads: usize) -> Result<Vec<Piece>, Stop> {
+    let mut pieces = Vec::new();
+    for (number, input) in inputs.into_iter().enumerate() {
+        let name = input.name.clone();
+        let bytes = if threads == 1 {
+            u64::MAX
+        } else {
+            input.len().map_or(u64::MAX, |length| {
+                (length / (threads as u64 * PIECES_PER_THREAD)).max(PIECE_MIN)
+            })
+        };
+        pieces.extend(input.pieces(number, bytes).map_err(|e| unreadable(&name, &e))?);
+    }
+    Ok(pieces)
+}
+
+fn read_piece(mut piece: Piece, choice: &Choice, report: &mut Report) -> io::Result<Tally> {
+    let mut tally = Tally::default();
+    let mut scratch = Scratch::default();
+    let input = piece.input;
+    each(&mut *piece.bytes, piece.part, |line| {
+        tally.lines += 1;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() > EDGE_LINE_BYTES_MAX {
+            tally.reject(input, &"the line is too long", line);
+            return;
+        }
+        match syslog::read(&*choice.parser, line, &choice.context, &mut scratch) {
+            Ok(record) => {
+                report.handle_record(&record);
+                tally.parsed += 1;
+            }
+            Err(reject) => tally.reject(input, &reject, line),
+        }
+    })?;
+    Ok(tally)
+}
+
+/// Adds tallies in the order of their pieces, so that line numbers are right.
+fn in_order(mut done: Vec<Read>) -> Tally {
+    done.sort_by_key(|read| read.order);
+    let mut all = Tally::default();
+    let (mut input, mut before) = (0, 0);
+    for read in done {
+        if read.input != input {
+            (input, before) = (read.input, 0);
+        }
+        let lines = read.tally.lines;
+        all.add(read.tally, before);
+        before += lines;
+    }
+    all
+}

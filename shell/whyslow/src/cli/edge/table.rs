@@ -1,0 +1,231 @@
+//! The report for a terminal.
+
+use whyslow_edge::report::{Cell, Field, Group, Outcome, Table, Value};
+use whyslow_edge::row::Timing;
+use whyslow_model::Wall;
+
+use super::json::seconds;
+use super::tally::Tally;
+use crate::cli::render::line::{Line, Style};
+
+/// Columns a key's field may take, so that the figures still fit.
+const FIELD_WIDTH_MAX: usize = 36;
+
+/// The whole report. `folded` says of each table how many groups its `other` stands for.
+pub(super) fn lines(outcome: &Outcome, tally: &Tally, folded: &[usize]) -> Vec<Line> {
+    let mut lines = head(outcome, tally);
+    for (table, folded) in outcome.tables.iter().zip(folded) {
+        lines.push(Line::default());
+        lines.extend(table_lines(table, *folded, outcome));
+    }
+    lines.push(Line::default());
+    lines.extend(foot(outcome, tally));
+    lines
+}
+
+fn head(outcome: &Outcome, tally: &Tally) -> Vec<Line> {
+    let (lines, rejected) = (spaced(tally.lines), spaced(tally.rejected()));
+    let mut text = format!("{lines} lines, {rejected} rejected");
+    if let Some((first, last)) = outcome.span_us {
+        text.push_str(&format!("; {}", span(first, last)));
+    }
+    vec![Line::of(if tally.rejected() > 0 { Style::Orange } else { Style::Plain }, &text)]
+}
+
+/// `21:19:00 to 21:24:00`, with days where they are not the same.
+fn span(first_us: i64, last_us: i64) -> String {
+    let text = |us: i64| Wall::from_nanos(us.saturating_mul(1000)).to_string();
+    let (first, last) = (text(first_us), text(last_us));
+    let split = |text: &str| {
+        let (day, time) = text.split_once('T').unwrap_or((text, ""));
+        (day.to_owned(), time.get(..8).unwrap_or(time).to_owned())
+    };
+    let ((day, from), (other_day, to)) = (split(&first), split(&last));
+    if day == other_day {
+        format!("{day} {from} to {to} UTC")
+    } else {
+        format!("{day} {from} to {other_day} {to} UTC")
+    }
+}
+
+/// A column: its head, and what it says of a group.
+struct Column {
+    head: &'static str,
+    text: fn(&Cell, &Whole) -> String,
+}
+
+/// What figures are held against.
+struct Whole {
+    hits: u64,
+    seconds: Option<f64>,
+}
+
+const HITS: Column = Column { head: "hits", text: |cell, _| spaced(cell.hits) };
+const QUANTILES: [Column; 3] = [
+    Column { head: "p50", text: |cell, _| quantile(&cell.latency, 0.5) },
+    Column { head: "p90", text: |cell, _| quantile(&cell.latency, 0.9) },
+    Column { head: "p99", text: |cell, _| quantile(&cell.latency, 0.99) },
+];
+const RATE: Column = Column { head: "req/s", text: |cell, whole| rate(cell, whole) };
+const PEAK: Column = Column {
+    head: "max/s",
+    text: |cell, _| cell.seconds.most().map_or_else(|| "-".to_owned(), |n| spaced(n.into())),
+};
+const SERVER: Column = Column { head: "server p99", text: |cell, _| quantile(&cell.server, 0.99) };
+const GOOD: Column = Column { head: "2xx %", text: |cell, _| good(cell) };
+const SHARE: Column =
+    Column { head: "share", text: |cell, whole| format!("{:.1} %", share(cell.hits, whole.hits)) };
+
+/// Load matters of machines, the share of everything else.
+fn columns(by: &[Field]) -> Vec<Column> {
+    let machines = by.iter().any(|f| matches!(f, Field::Vip | Field::Backend | Field::Server));
+    let [p50, p90, p99] = QUANTILES;
+    if machines {
+        vec![HITS, RATE, PEAK, p50, p90, p99, SERVER, GOOD]
+    } else {
+        vec![HITS, SHARE, p50, p90, p99]
+    }
+}
+
+fn table_lines(table: &Table, folded: usize, outcome: &Outcome) -> Vec<Line> {
+    let whole = Whole { hits: outcome.parsed, seconds: seconds(outcome) };
+    let columns = columns(&table.by);
+    let mut rows: Vec<(Style, Vec<String>)> = Vec::new();
+    let heads = table.by.iter().map(|f| f.as_str().replace('_', " "));
+    rows.push((Style::Bold, heads.chain(columns.iter().map(|c| c.head.to_owned())).collect()));
+    let figures = |cell: &Cell| columns.iter().map(|c| (c.text)(cell, &whole)).collect::<Vec<_>>();
+    for group in &table.groups {
+        let style = if group.cell.timed == 0 { Style::Dim } else { Style::Plain };
+        rows.push((style, [key(group, folded), figures(&group.cell)].concat()));
+    }
+    let mut all = vec![String::new(); table.by.len()];
+    if let Some(first) = all.first_mut() {
+        "total".clone_into(first);
+    }
+    rows.push((Style::Plain, [all, figures(&outcome.total)].concat()));
+    aligned(&rows, table.by.len())
+}
+
+fn key(group: &Group, folded: usize) -> Vec<String> {
+    let others = group.key.iter().all(|value| *value == Value::Other);
+    let text = |(at, value): (usize, &Value)| match value {
+        Value::Other if others && at > 0 => String::new(),
+        Value::Other if folded > 0 => format!("{folded} others"),
+        Value::Other => "other".to_owned(),
+        Value::Name(name) => shortened(name),
+        Value::Code(0) => "-".to_owned(),
+        Value::Code(code) => code.to_string(),
+        Value::Asn(asn) => format!("AS{asn}"),
+        Value::Net(net) => net.to_string(),
+        Value::Unknown => "unknown".to_owned(),
+    };
+    group.key.iter().enumerate().map(text).collect()
+}
+
+/// A name made printable, and cut where it is long.
+fn shortened(name: &str) -> String {
+    let name = whyslow_model::printable(name);
+    if name.chars().count() <= FIELD_WIDTH_MAX {
+        return name.into_owned();
+    }
+    name.chars().take(FIELD_WIDTH_MAX - 1).chain(['…']).collect()
+}
+
+/// Rows in columns: the first `texts` to the left, figures to the right.
+fn aligned(rows: &[(Style, Vec<String>)], texts: usize) -> Vec<Line> {
+    let columns = rows.first().map_or(0, |(_, row)| row.len());
+    let width = |column: usize| {
+        rows.iter().filter_map(|(_, row)| row.get(column)).map(|t| t.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
+    let line = |(style, row): &(Style, Vec<String>)| {
+        let mut text = String::new();
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            if column < texts {
+                text.push_str(&format!(" {cell:<width$}"));
+            } else {
+                text.push_str(&format!("  {cell:>width$}"));
+            }
+        }
+        Line::of(*style, &text)
+    };
+    rows.iter().map(line).collect()
+}
+
+fn foot(outcome: &Outcome, tally: &Tally) -> Vec<Line> {
+    let untimed = outcome.parsed.saturating_sub(outcome.total.timed);
+    let mut text = "Milliseconds; percentiles within 1.1 %.".to_owned();
+    if untimed > 0 {
+        text.push_str(&format!(
+            " Not timed: {} requests, of which the balancer answered {} itself.",
+            spaced(untimed),
+            spaced(outcome.total.local)
+        ));
+    }
+    if outcome.to_other > 0 {
+        text.push_str(&format!(" Too many to tell apart: {}.", spaced(outcome.to_other)));
+    }
+    let mut lines = Line::default().wrapped(&text, Style::Dim);
+    for sample in &tally.samples {
+        let (no, reason) = (sample.line_no, &sample.reason);
+        lines.push(
+            Line::of(Style::Orange, &format!("line {no} rejected: {reason}"))
+                .with(Style::Dim, &format!("  {}", sample.text))
+                .cut(),
+        );
+    }
+    lines
+}
+
+fn rate(cell: &Cell, whole: &Whole) -> String {
+    whole.seconds.map_or_else(
+        || "-".to_owned(),
+        |seconds| {
+            let rate = float(cell.hits) / seconds;
+            if rate < 10.0 { format!("{rate:.1}") } else { rounded(rate) }
+        },
+    )
+}
+
+fn good(cell: &Cell) -> String {
+    let good: u64 = cell.codes.iter().filter(|(c, _)| (200..300).contains(c)).map(|(_, n)| n).sum();
+    format!("{:.2}", share(good, cell.hits))
+}
+
+fn quantile(timing: &Timing, q: f64) -> String {
+    timing.histogram.quantile(q).map_or_else(
+        || "-".to_owned(),
+        |seconds| {
+            let ms = seconds * 1e3;
+            if ms < 100.0 && ms > 0.0 { format!("{ms:.1}") } else { rounded(ms) }
+        },
+    )
+}
+
+/// `part` of `all` in per cent.
+pub(super) fn share(part: u64, all: u64) -> f64 {
+    float(part) * 100.0 / float(all.max(1))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
+fn float(n: u64) -> f64 {
+    n as f64
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, below 2^53")]
+fn rounded(value: f64) -> String {
+    spaced(value.round() as u64)
+}
+
+/// A count with its thousands apart.
+pub(super) fn spaced(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
