@@ -134,8 +134,7 @@ impl Table {
         if rest <= top {
             return 0;
         }
-        let mut other =
-            Group { key: vec![Value::Other; self.by.len()], cell: Cell::default() };
+        let mut other = Group { key: vec![Value::Other; self.by.len()], cell: Cell::default() };
         let mut kept = 0;
         self.groups.retain(|group| {
             kept += usize::from(!is_other(group));
