@@ -54,6 +54,9 @@ pub const OVERLAPPING_RUNS_MAX: usize = 8;
 /// Runs that one target (an address or a name) may start in a second: enough for 2,000 checks of
 /// one host every 15 s, whose spread is 133 a second with gusts.
 pub const RUNS_PER_TARGET_PER_S_MAX: u32 = 200;
+/// Runs of checks just added that begin within 5 s instead of in their own slots: what, beside
+/// the 133 a second named above, still fits under that cap.
+pub const RUNS_BROUGHT_FORWARD_MAX: u32 = 300;
 /// Packets of one ping run.
 pub const PING_PACKETS_MAX: u16 = 100;
 /// Address ranges that one imported table may hold.

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use whyslow_model::limits::{
-    CHECKS_MAX, EVERY_MIN, OVERLAPPING_RUNS_MAX, RUNS_PER_TARGET_PER_S_MAX,
+    CHECKS_MAX, EVERY_MIN, OVERLAPPING_RUNS_MAX, RUNS_BROUGHT_FORWARD_MAX,
+    RUNS_PER_TARGET_PER_S_MAX,
 };
 use whyslow_model::{Mono, Wall};
 
@@ -106,6 +107,8 @@ pub struct Schedule {
     /// Due and not started yet, in order; at most one entry per check.
     ready: VecDeque<(Mono, u64)>,
     rates: BTreeMap<Arc<str>, Rate>,
+    /// When all runs brought forward so far would have begun had they come evenly.
+    forward_until: Mono,
     in_flight: usize,
     notices: VecDeque<Notice>,
     counters: Counters,
@@ -128,8 +131,7 @@ struct Check {
     in_flight: usize,
 }
 
-/// The cap of one target, by the generic cell rate algorithm (ITU-T I.371): `full_until` is when
-/// all runs so far would have started had they come evenly.
+/// The cap of one target: `full_until` is as [`admit`] has it.
 #[derive(Debug, Default)]
 struct Rate {
     full_until: Mono,
@@ -164,6 +166,7 @@ impl Schedule {
             queue: BTreeSet::new(),
             ready: VecDeque::new(),
             rates: BTreeMap::new(),
+            forward_until: Mono::default(),
             in_flight: 0,
             notices: VecDeque::new(),
             counters: Counters::default(),
@@ -201,12 +204,14 @@ impl Schedule {
     }
 
     /// Somebody looks at this check now, as whoever has just added it does: its next run does not
-    /// wait for its slot, but begins within [`SOON`]. Later ones stay where they were.
+    /// wait for its slot, but begins within [`SOON`]. Later ones stay where they were. Of very many
+    /// at once the first [`RUNS_BROUGHT_FORWARD_MAX`] do so, and the others wait: all of them
+    /// together would be a burst that the machine and the targets feel.
     pub fn handle_looked_at(&mut self, id: &str, now: Mono) {
         let Some(key) = self.by_id.get(id) else { return };
         let Some(check) = self.checks.get_mut(key) else { return };
         let soon = now.after(Duration::from_nanos(1 + spread(&self.salt, id) % nanos(SOON)));
-        if soon < check.due {
+        if soon < check.due && admit(&mut self.forward_until, SOON, RUNS_BROUGHT_FORWARD_MAX, now) {
             self.queue.remove(&(check.due, *key));
             check.due = soon;
             self.queue.insert((soon, *key));
@@ -392,16 +397,19 @@ impl Check {
 
 impl Rate {
     fn admit(&mut self, now: Mono) -> bool {
-        const STEP: Duration =
-            Duration::from_nanos(1_000_000_000 / RUNS_PER_TARGET_PER_S_MAX as u64);
-        const BURST: Duration = Duration::from_secs(1);
-        let from = self.full_until.max(now);
-        if from.after(STEP) > now.after(BURST) {
-            return false;
-        }
-        self.full_until = from.after(STEP);
-        true
+        admit(&mut self.full_until, Duration::from_secs(1), RUNS_PER_TARGET_PER_S_MAX, now)
     }
+}
+
+/// Admits `most` in every `span`, and no more than that at once, by the generic cell rate
+/// algorithm (ITU-T I.371): `full_until` is when all so far would have come had they come evenly.
+fn admit(full_until: &mut Mono, span: Duration, most: u32, now: Mono) -> bool {
+    let until = (*full_until).max(now).after(span / most);
+    if until > now.after(span) {
+        return false;
+    }
+    *full_until = until;
+    true
 }
 
 /// A number that looks random and is the same everywhere and for ever: FNV-1a, with splitmix64's
@@ -673,6 +681,20 @@ mod tests {
         world.run_until(start + 6 * S);
         assert_eq!(world.started.len(), 1);
         assert_eq!(world.schedule.checks[&0].due, slot);
+    }
+
+    #[test]
+    fn two_thousand_new_checks_of_one_target_begin_without_meeting_its_cap() {
+        let crowd: Vec<Planned> =
+            list(2000, 15).into_iter().map(|c| Planned { target: "one".into(), ..c }).collect();
+        let ids: Vec<Arc<str>> = crowd.iter().map(|c| c.id.clone()).collect();
+        let mut world = World::new(2000, S / 1000, crowd);
+        let start = world.now;
+        ids.iter().for_each(|id| world.schedule.handle_looked_at(id, at(start)));
+        world.run_until(start + 15 * S);
+        let brought_forward = usize::try_from(RUNS_BROUGHT_FORWARD_MAX).expect("small");
+        assert_eq!(world.schedule.counters().skipped_rate, 0);
+        assert_eq!(world.started.len(), 2000 + brought_forward);
     }
 
     #[test]
