@@ -88,6 +88,20 @@ impl Columns {
         self.point(sample.at_ms, sample.value);
     }
 
+    /// Adds all series of another batch behind its own.
+    pub fn append(&mut self, other: &Self) {
+        let (text, labels, points) = (self.text.len(), self.labels.len(), self.times_ms.len());
+        self.text.push_str(&other.text);
+        self.labels.extend(other.labels.iter().map(|l| LabelSpan { start: text + l.start, ..*l }));
+        let moved = |end: &SeriesEnd| SeriesEnd {
+            labels: labels + end.labels,
+            points: points + end.points,
+        };
+        self.series.extend(other.series.iter().map(moved));
+        self.times_ms.extend_from_slice(&other.times_ms);
+        self.values.extend_from_slice(&other.values);
+    }
+
     /// How many points there are.
     pub const fn len(&self) -> usize {
         self.times_ms.len()
@@ -212,5 +226,31 @@ mod tests {
         assert!(entries[0].labels().eq(set.iter()), "{set}");
         assert_eq!((entries[0].times_ms, entries[0].values), (&[1][..], &[2.0][..]));
         assert!(entries[1].labels().eq([("z", "1")]) && entries[1].times_ms.is_empty());
+    }
+
+    #[test]
+    fn two_batches_make_one_in_which_every_series_keeps_its_own() {
+        let one = |name: &'static str, at_ms| {
+            let mut columns = Columns::default();
+            columns.series([("a", name), ("b", "x")]);
+            columns.point(at_ms, 1.0);
+            columns.series([("c", name)]);
+            columns.point(at_ms, 2.0);
+            columns.point(at_ms + 1, 3.0);
+            columns
+        };
+        let mut both = one("first", 10);
+        both.append(&one("second", 20));
+        let seen: Vec<(String, Vec<i64>)> = both
+            .entries()
+            .map(|e| (Labels::from_pairs(e.labels()).to_string(), e.times_ms.to_vec()))
+            .collect();
+        let want = [
+            (r#"{a="first",b="x"}"#, vec![10]),
+            (r#"{c="first"}"#, vec![10, 11]),
+            (r#"{a="second",b="x"}"#, vec![20]),
+            (r#"{c="second"}"#, vec![20, 21]),
+        ];
+        assert_eq!(seen, want.map(|(labels, times)| (labels.to_owned(), times)));
     }
 }

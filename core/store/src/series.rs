@@ -121,7 +121,11 @@ impl Series {
                 w.open().push(at, value);
                 w.dirty = true;
             }
-            _ => self.windows.push(Window::new(at, value)),
+            _ => {
+                // There are one or two, of many series: room for four would be mostly air.
+                self.windows.reserve_exact(1);
+                self.windows.push(Window::new(at, value));
+            }
         }
         Admission::Taken
     }

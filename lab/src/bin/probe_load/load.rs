@@ -20,8 +20,9 @@ use whyslow_lab::world::World;
 use whyslow_model::stats::quantile;
 use whyslow_sys::process;
 
-/// Runs that are left out of the figures: trust is read, pages are touched, code is warm.
-const WARM_UP: Duration = Duration::from_secs(5);
+/// Runs that are left out of the figures, every check's first among them: trust is read, series
+/// are made, pages are touched, code is warm.
+const WARM_UP: Duration = Duration::from_secs(17);
 /// How often results are gathered.
 const GATHER_EVERY: Duration = Duration::from_millis(500);
 /// Packets of a round of pings, and the time between them.

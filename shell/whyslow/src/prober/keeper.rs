@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use whyslow_model::limits::RUNS_IN_FLIGHT_MAX;
+use whyslow_probe::run::Outcome;
 
 use super::counters::Counted;
 use crate::live::{Event, Live};
@@ -16,6 +17,10 @@ use crate::storage::{Batch, Db};
 
 /// How long a result waits for others to share its commit.
 const GATHER: Duration = Duration::from_millis(200);
+/// How long where there are many: a page shows them a second late, and their commits cost a fifth.
+const GATHER_MANY: Duration = Duration::from_secs(1);
+/// Results of one short wait from which on there are many.
+const MANY: usize = 4;
 
 /// Where results go, and who is told.
 #[derive(Clone, Debug)]
@@ -60,15 +65,28 @@ impl Keeper {
 }
 
 async fn keep(world: World, mut outbox: mpsc::Receiver<Kept>) {
-    let mut gathered = Vec::new();
+    let mut gathered: Vec<Kept> = Vec::new();
     while let Some(first) = outbox.recv().await {
+        let mut all_well = is_well(&first);
         gathered.push(first);
-        tokio::time::sleep(GATHER).await;
-        while let Ok(more) = outbox.try_recv() {
-            gathered.push(more);
+        for wait in [GATHER, GATHER_MANY - GATHER] {
+            tokio::time::sleep(wait).await;
+            while let Ok(more) = outbox.try_recv() {
+                all_well &= is_well(&more);
+                gathered.push(more);
+            }
+            // What went wrong is told soon, and a few results are not worth waiting longer for.
+            if gathered.len() < MANY || !all_well {
+                break;
+            }
         }
         world.store(gathered.drain(..)).await;
     }
+}
+
+/// Whether a result says that a run went well.
+fn is_well((_, told): &Kept) -> bool {
+    matches!(told, Some(Event::Run(run)) if run.outcome == Outcome::Ok)
 }
 
 impl World {
@@ -77,6 +95,7 @@ impl World {
         let (mut batch, mut events) = (Batch::default(), Vec::new());
         for (mut one, event) in kept {
             batch.samples.append(&mut one.samples);
+            batch.columns.append(&one.columns);
             batch.observations.append(&mut one.observations);
             batch.runs.append(&mut one.runs);
             events.extend(event);

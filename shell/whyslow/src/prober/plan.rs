@@ -1,14 +1,14 @@
 //! What the prober is to do: which checks, from which vantage.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use whyslow_model::{Labels, Sample};
+use whyslow_model::sample::stale_nan;
 use whyslow_probe::metrics::Reading;
 use whyslow_probe::schedule::Planned;
 use whyslow_probe::spec::{CheckSpec, Target};
 
 use crate::config::{Config, PlannedCheck, Vantage};
+use crate::storage::Columns;
 
 /// Which checks run, and from where.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,25 +34,26 @@ pub(super) struct Checked {
     pub(super) planned: PlannedCheck,
     pub(super) vantage: Vantage,
     pub(super) spec: Arc<CheckSpec>,
-    series: Mutex<Series>,
+    /// The labels that all its series bear, names ascending.
+    common: Vec<(&'static str, String)>,
+    /// The series that the newest run wrote.
+    alive: Mutex<Vec<Series>>,
 }
 
-/// The series of one check, their label sets made once.
-#[derive(Debug, Default)]
+/// What tells one series of a check from its others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Series {
-    known: BTreeMap<Key, Labels>,
-    /// Those the newest run wrote.
-    alive: Vec<Key>,
+    metric: &'static str,
+    /// The label of its own.
+    label: Option<(&'static str, &'static str)>,
 }
-
-/// A metric's name and the value of its own label.
-type Key = (&'static str, &'static str);
 
 impl Checked {
     pub(super) fn new(planned: PlannedCheck, vantage: Vantage) -> Self {
         let id = Arc::from(planned.id.to_string());
         let spec = Arc::new(planned.spec.clone());
-        Self { id, planned, vantage, spec, series: Mutex::default() }
+        let common = common(&planned, &vantage);
+        Self { id, planned, vantage, spec, common, alive: Mutex::default() }
     }
 
     /// As the schedule wants it.
@@ -61,51 +62,58 @@ impl Checked {
         Planned { id: Arc::clone(&self.id), target, every: self.spec.every.std() }
     }
 
-    /// The samples of one run. A series that the run before wrote and this one does not is ended,
-    /// so that nobody takes its last value for today's.
-    pub(super) fn samples(&self, readings: &[Reading], at_ms: i64) -> Vec<Sample> {
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut written = Vec::with_capacity(readings.len());
-        let mut samples = Vec::with_capacity(readings.len());
+    /// Writes the samples of one run. A series that the run before wrote and this one does not is
+    /// ended, so that nobody takes its last value for today's.
+    pub(super) fn write(&self, readings: &[Reading], at_ms: i64, columns: &mut Columns) {
+        let of = |reading: &Reading| Series { metric: reading.name, label: reading.label };
         for reading in readings {
-            let key = (reading.name, reading.label.map_or("", |(_, value)| value));
-            let labels = series.known.entry(key).or_insert_with(|| self.labels(reading)).clone();
-            samples.push(Sample { labels, at_ms, value: reading.value });
-            written.push(key);
+            self.sample(of(reading), at_ms, reading.value, columns);
         }
-        let before = std::mem::replace(&mut series.alive, written);
-        let gone = before.iter().filter(|key| !series.alive.contains(key));
-        samples.extend(gone.filter_map(|key| ended(series.known.get(key)?, at_ms)));
-        samples
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        if alive.iter().copied().eq(readings.iter().map(of)) {
+            return;
+        }
+        let before = std::mem::replace(&mut *alive, readings.iter().map(of).collect());
+        for gone in before.into_iter().filter(|series| !alive.contains(series)) {
+            self.sample(gone, at_ms, stale_nan(), columns);
+        }
     }
 
     /// Ends all its series, since the check is no more.
-    pub(super) fn ended(&self, at_ms: i64) -> Vec<Sample> {
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let alive = std::mem::take(&mut series.alive);
-        alive.iter().filter_map(|key| ended(series.known.get(key)?, at_ms)).collect()
+    pub(super) fn end(&self, at_ms: i64, columns: &mut Columns) {
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        for series in std::mem::take(&mut *alive) {
+            self.sample(series, at_ms, stale_nan(), columns);
+        }
     }
 
-    fn labels(&self, reading: &Reading) -> Labels {
-        let id = &self.planned.id;
-        let asn = self.vantage.asn.map(|n| n.to_string());
-        let mut pairs = vec![
-            (whyslow_model::labels::NAME, reading.name),
-            ("service", id.service.as_str()),
-            ("path", &id.path),
-            ("check", &id.check),
-            ("vantage", &self.vantage.name),
-            ("country", self.vantage.country.as_deref().unwrap_or("")),
-            ("asn", asn.as_deref().unwrap_or("")),
-        ];
-        pairs.extend(reading.label);
-        Labels::from_pairs(pairs)
+    fn sample(&self, series: Series, at_ms: i64, value: f64, columns: &mut Columns) {
+        let own = series.label.map_or("", |(name, _)| name);
+        let split = self.common.partition_point(|(name, _)| *name < own);
+        let (before, after) = self.common.split_at(split);
+        let metric = [(whyslow_model::labels::NAME, series.metric)].into_iter();
+        let labels = metric.chain(before.iter().map(pair));
+        columns.series(labels.chain(series.label).chain(after.iter().map(pair)));
+        columns.point(at_ms, value);
     }
 }
 
-fn ended(labels: &Labels, at_ms: i64) -> Option<Sample> {
-    let value = whyslow_model::sample::stale_nan();
-    Some(Sample { labels: labels.clone(), at_ms, value })
+fn pair<'a>((name, value): &'a (&'static str, String)) -> (&'a str, &'a str) {
+    (name, value)
+}
+
+/// The labels that all series of a check bear, names ascending.
+fn common(planned: &PlannedCheck, vantage: &Vantage) -> Vec<(&'static str, String)> {
+    let id = &planned.id;
+    let pairs = [
+        ("asn", vantage.asn.map(|n| n.to_string()).unwrap_or_default()),
+        ("check", id.check.clone()),
+        ("country", vantage.country.clone().unwrap_or_default()),
+        ("path", id.path.clone()),
+        ("service", id.service.clone()),
+        ("vantage", vantage.name.clone()),
+    ];
+    pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// Whom a check burdens: the host it connects to, by name or address.
@@ -125,6 +133,9 @@ fn burdened(spec: &CheckSpec) -> String {
 
 #[cfg(test)]
 mod tests {
+    use whyslow_model::Labels;
+    use whyslow_store::batch::Entry;
+
     use super::*;
 
     fn checked(country: Option<&str>) -> Checked {
@@ -142,29 +153,53 @@ mod tests {
         Reading { name, label: Some(("phase", phase)), value: 1.5 }
     }
 
+    /// Series, time and value of each sample.
+    fn written(columns: &Columns) -> Vec<(Labels, i64, f64)> {
+        let sample = |e: Entry<'_>| (Labels::from_pairs(e.labels()), e.times_ms[0], e.values[0]);
+        columns.entries().map(sample).collect()
+    }
+
+    fn run(check: &Checked, readings: &[Reading], at_ms: i64) -> Vec<(Labels, i64, f64)> {
+        let mut columns = Columns::default();
+        check.write(readings, at_ms, &mut columns);
+        written(&columns)
+    }
+
     #[test]
     fn a_sample_says_which_check_on_which_path_from_where() {
-        let samples = checked(Some("GB")).samples(&[reading("probe_x", "tls")], 7);
+        let samples = run(&checked(Some("GB")), &[reading("probe_x", "tls")], 7);
         assert_eq!(
-            samples[0].labels.to_string(),
+            samples[0].0.to_string(),
             r#"probe_x{asn="64500",check="home",country="GB",path="direct",phase="tls",service="shop",vantage="lon1"}"#
         );
-        assert_eq!((samples[0].at_ms, samples[0].value), (7, 1.5));
-        let samples = checked(None).samples(&[reading("probe_x", "tls")], 7);
-        assert_eq!(samples[0].labels.value("country"), None);
+        assert_eq!((samples[0].1, samples[0].2), (7, 1.5));
+        let samples = run(&checked(None), &[reading("probe_x", "tls")], 7);
+        assert_eq!(samples[0].0.value("country"), None);
+    }
+
+    #[test]
+    fn labels_are_written_in_the_order_in_which_series_are_named() {
+        for label in [None, Some(("phase", "tls")), Some(("stat", "max")), Some(("version", "1"))] {
+            let mut columns = Columns::default();
+            checked(Some("GB")).write(&[Reading { name: "x", label, value: 1.0 }], 1, &mut columns);
+            let entry = columns.entries().next().unwrap();
+            assert!(entry.labels().map(|(name, _)| name).is_sorted(), "{label:?}");
+        }
     }
 
     #[test]
     fn a_series_that_a_run_no_longer_writes_is_ended_once() {
         let check = checked(None);
-        check.samples(&[reading("a", "tls"), reading("a", "wait")], 1);
-        let second = check.samples(&[reading("a", "tls")], 2);
+        run(&check, &[reading("a", "tls"), reading("a", "wait")], 1);
+        let second = run(&check, &[reading("a", "tls")], 2);
         assert_eq!(second.len(), 2);
-        assert!(whyslow_model::sample::is_stale(second[1].value));
-        assert_eq!(second[1].labels.value("phase"), Some("wait"));
-        assert_eq!(check.samples(&[reading("a", "tls")], 3).len(), 1);
-        assert_eq!(check.ended(4).len(), 1);
-        assert_eq!(check.ended(5).len(), 0);
+        assert!(whyslow_model::sample::is_stale(second[1].2));
+        assert_eq!(second[1].0.value("phase"), Some("wait"));
+        assert_eq!(run(&check, &[reading("a", "tls")], 3).len(), 1);
+        let mut columns = Columns::default();
+        check.end(4, &mut columns);
+        check.end(5, &mut columns);
+        assert_eq!(columns.len(), 1);
     }
 
     #[test]

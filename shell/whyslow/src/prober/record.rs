@@ -11,7 +11,7 @@ use whyslow_probe::run::{Outcome, Run};
 use super::plan::Checked;
 use crate::config::Vantage;
 use crate::live::{BlindEvent, Event, RunEvent};
-use crate::storage::{Batch, StoredRun};
+use crate::storage::{Batch, Columns, StoredRun};
 
 /// Everything that is kept and told of one run, which began `late`.
 pub(super) fn of(mut run: Run, check: &Checked, late: Duration) -> (Batch, Event) {
@@ -24,7 +24,8 @@ pub(super) fn of(mut run: Run, check: &Checked, late: Duration) -> (Batch, Event
     let mut readings = metrics::of(&run);
     let lateness = ("whyslow_self_probe_lateness_seconds", late.as_secs_f64());
     readings.push(Reading { name: lateness.0, label: None, value: lateness.1 });
-    let samples = check.samples(&readings, run.started.as_millis());
+    let mut columns = Columns::default();
+    check.write(&readings, run.started.as_millis(), &mut columns);
     let observation = observation(&run, &run_id, check, late);
     let event = event(&run, &run_id, check, late);
     // Plain data of our own: it always serialises.
@@ -32,7 +33,7 @@ pub(super) fn of(mut run: Run, check: &Checked, late: Duration) -> (Batch, Event
     let keep_long = run.outcome != Outcome::Ok || !run.warnings.is_empty();
     let stored = StoredRun { id: run_id, at: run.started, keep_long, json };
     let batch =
-        Batch { samples, observations: vec![observation], runs: vec![stored], ..Batch::default() };
+        Batch { columns, observations: vec![observation], runs: vec![stored], ..Batch::default() };
     (batch, event)
 }
 
@@ -228,7 +229,7 @@ mod tests {
         let [stored] = &batch.runs[..] else { panic!("one run") };
         assert_eq!((observation.id.as_str(), stored.id.as_str()), (id, id));
         assert_eq!(observation.evidence[0].reference, id);
-        assert!(batch.samples.iter().all(|s| s.at_ms == 1_700_000_000_123));
+        assert!(batch.columns.entries().all(|e| e.times_ms == [1_700_000_000_123]));
         assert!(stored.keep_long);
         let words = &observation.words;
         assert_eq!(words["code"], "connect_refused");
@@ -246,8 +247,9 @@ mod tests {
     fn a_run_that_went_well_is_not_kept_long() {
         let (batch, _) = of(run(Outcome::Ok), &check(), Duration::ZERO);
         assert!(!batch.runs[0].keep_long);
-        let success = batch.samples.iter().find(|s| s.labels.metric() == Some("probe_success"));
-        assert_eq!(success.unwrap().value, 1.0);
+        let name = ("__name__", "probe_success");
+        let success = batch.columns.entries().find(|e| e.labels().any(|label| label == name));
+        assert_eq!(success.unwrap().values, [1.0]);
     }
 
     #[test]

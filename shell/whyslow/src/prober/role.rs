@@ -20,7 +20,7 @@ use super::keeper::{Keeper, World};
 use super::plan::{Checked, Plan};
 use super::pulse::Pulse;
 use super::{record, timer};
-use crate::storage::Batch;
+use crate::storage::{Batch, Columns};
 
 /// How long runs under way may take to end once the role shall stop.
 const GRACE: Duration = Duration::from_secs(1);
@@ -145,9 +145,10 @@ where
             self.checks.insert(id, same);
         }
         let now_ms = clock::wall().as_millis();
-        let samples = before.values().flat_map(|check| check.ended(now_ms)).collect::<Vec<_>>();
-        if !samples.is_empty() {
-            let batch = Batch { samples, ..Batch::default() };
+        let mut columns = Columns::default();
+        before.values().for_each(|check| check.end(now_ms, &mut columns));
+        if !columns.is_empty() {
+            let batch = Batch { columns, ..Batch::default() };
             let keeper = self.keeper.clone();
             tokio::spawn(async move { keeper.keep(batch, None).await });
         }
