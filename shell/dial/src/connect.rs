@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
-use whyslow_model::conversation::{Attempt, ConnectAsk, ConnectFault, Connected};
+use whyslow_model::conversation::{Attempt, ConnectAsk, ConnectFault, Connected, TcpState};
 use whyslow_sys::clock::mono;
 
 use crate::Dial;
@@ -33,11 +33,11 @@ pub(crate) async fn connect_stream(ask: &ConnectAsk) -> (Connected, Option<TcpSt
     let mut race = Race::new(ask);
     let winner = race.run().await;
     let ended = mono();
-    let tcp = winner.as_ref().and_then(|(_, stream)| faults::tcp_state(stream));
-    let remote = winner.as_ref().map(|(address, _)| *address);
+    let tcp = winner.as_ref().and_then(|winner| winner.tcp);
+    let remote = winner.as_ref().map(|winner| winner.address);
     let attempts = race.attempts(remote);
     let fault = if remote.is_some() { None } else { Some(most_telling(&attempts)) };
-    let stream = winner.map(|(_, stream)| stream);
+    let stream = winner.map(|winner| winner.stream);
     (Connected { began, ended, remote, attempts, fault, tcp }, stream)
 }
 
@@ -56,6 +56,14 @@ struct Runner {
     stream: Option<TcpStream>,
 }
 
+/// The first attempt that succeeded.
+struct Winner {
+    address: SocketAddr,
+    stream: TcpStream,
+    /// The kernel's view at that moment.
+    tcp: Option<TcpState>,
+}
+
 impl<'a> Race<'a> {
     fn new(ask: &'a ConnectAsk) -> Self {
         let now = Instant::now();
@@ -64,7 +72,7 @@ impl<'a> Race<'a> {
         Self { ask, end, runners: Vec::with_capacity(1), next: 0, patience }
     }
 
-    async fn run(&mut self) -> Option<(SocketAddr, TcpStream)> {
+    async fn run(&mut self) -> Option<Winner> {
         self.start_next();
         poll_fn(|cx| self.poll(cx)).await
     }
@@ -86,11 +94,11 @@ impl<'a> Race<'a> {
         true
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<(SocketAddr, TcpStream)>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Winner>> {
         loop {
             for runner in &mut self.runners {
-                if let Some(stream) = runner.poll(cx) {
-                    return Poll::Ready(Some((runner.told.address, stream)));
+                if let Some(winner) = runner.poll(cx) {
+                    return Poll::Ready(Some(winner));
                 }
             }
             let all_failed = self.runners.iter().all(|r| r.stream.is_none());
@@ -140,13 +148,17 @@ impl<'a> Race<'a> {
 }
 
 impl Runner {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Option<TcpStream> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Winner> {
         let stream = self.stream.as_ref()?;
         let Poll::Ready(ready) = stream.poll_write_ready(cx) else { return None };
         self.told.ended = mono();
-        self.told.syn_retransmits = retransmits(stream);
+        let tcp = faults::tcp_state(stream);
+        self.told.syn_retransmits = tcp.map_or(0, |state| state.retransmits);
         match ready.and_then(|()| stream.take_error()) {
-            Ok(None) => self.stream.take(),
+            Ok(None) => {
+                let address = self.told.address;
+                self.stream.take().map(|stream| Winner { address, stream, tcp })
+            }
             Ok(Some(error)) | Err(error) => {
                 self.told.fault = Some(faults::of_connect(&error));
                 self.stream = None;
@@ -163,8 +175,8 @@ fn retransmits(stream: &TcpStream) -> u32 {
 /// Sends the first SYN. The socket exists from here on, so that the kernel can be asked how it
 /// goes, even where nothing ever answers.
 fn begin(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
+    let kind = Type::STREAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
     if let Some(source) = source {
         socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;

@@ -54,7 +54,7 @@ impl Connection {
         if let Some(stream) = stream {
             self.state = State::Fresh(Stream::Tls(Box::new(stream)));
         }
-        done.tcp = self.tcp().or(done.tcp);
+        done.tcp = self.tcp();
         done
     }
 

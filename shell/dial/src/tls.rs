@@ -14,7 +14,8 @@ use whyslow_sys::clock::{mono, wall};
 use crate::faults;
 use crate::trust::{self, Prepared, Store};
 
-/// Shakes hands; the stream comes back where that ended well, whoever was met.
+/// Shakes hands; the stream comes back where that ended well, whoever was met. The kernel's view
+/// is the caller's to add.
 pub(crate) async fn greet(
     store: &Store,
     stream: TcpStream,
@@ -49,16 +50,14 @@ pub(crate) async fn greet(
         return failed(done, TlsFault::Local(why));
     };
     let connector = TlsConnector::from(prepared.config.clone());
-    let mut handshake = connector.connect(name.clone(), stream);
-    let ended = timeout(ask.timeout, &mut handshake).await;
-    done.tcp = handshake.get_ref().and_then(faults::tcp_state);
+    let handshake = connector.connect(name.clone(), stream);
+    let ended = timeout(ask.timeout, handshake).await;
     match ended {
         Err(_) => failed(done, TlsFault::TimedOut),
         Ok(Err(error)) => failed(done, fault(&error)),
         Ok(Ok(stream)) => {
             inspect(&mut done, &stream, &prepared, &name);
             done.ended = mono();
-            done.tcp = faults::tcp_state(stream.get_ref().0);
             (done, Some(stream))
         }
     }

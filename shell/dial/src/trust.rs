@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -16,7 +17,9 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 use sha2::{Digest as _, Sha256};
+use whyslow_model::Mono;
 use whyslow_model::conversation::{ChainFault, Trust};
+use whyslow_sys::clock::mono;
 
 /// Settings kept at once; an operator's configuration has a handful.
 const PREPARED_MAX: usize = 256;
@@ -40,12 +43,18 @@ pub(crate) struct Prepared {
     provider: Arc<CryptoProvider>,
     /// The files it was made from and when each was changed last.
     files: Vec<(String, Option<SystemTime>)>,
+    /// When the files were last asked for that, in nanoseconds of the monotonic clock.
+    looked_ns: AtomicU64,
     /// Chains found good, by SHA-256, and when: the same chain, shown again a moment later,
     /// need not be verified again, which would cost a third of a handshake.
     verified: Mutex<BTreeMap<Digest, UnixTime>>,
 }
 
 type Digest = [u8; 32];
+
+/// How long the files of a setting are taken for unchanged: many checks share one, and to ask the
+/// file system twice in each run costs more than it tells.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Chains found good that are remembered.
 const VERIFIED_MAX: usize = 4096;
@@ -66,7 +75,7 @@ impl Store {
         let key = (trust.clone(), alpn.to_vec());
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = prepared.get(&key)
-            && made.files.iter().all(|(file, then)| changed(file) == *then)
+            && made.is_current()
         {
             return Ok(Arc::clone(made));
         }
@@ -109,8 +118,21 @@ impl Prepared {
         config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
         let named = trust.ca_file.iter().chain(trust.client.iter().flat_map(|(c, k)| [c, k]));
         let files = named.map(|file| (file.clone(), changed(file))).collect();
-        let verified = Mutex::default();
-        Ok(Self { config: Arc::new(config), roots, pinned, provider, files, verified })
+        let (verified, looked_ns) = (Mutex::default(), AtomicU64::new(mono().as_nanos()));
+        let config = Arc::new(config);
+        Ok(Self { config, roots, pinned, provider, files, looked_ns, verified })
+    }
+
+    /// Whether the files are still those it was made from, as of a look no older than
+    /// [`LOOK_AGAIN`].
+    fn is_current(&self) -> bool {
+        let now = mono();
+        let looked = Mono::from_nanos(self.looked_ns.load(Ordering::Relaxed));
+        if now.since(looked) < LOOK_AGAIN {
+            return true;
+        }
+        self.looked_ns.store(now.as_nanos(), Ordering::Relaxed);
+        self.files.iter().all(|(file, then)| changed(file) == *then)
     }
 
     /// Why `chain`, leaf first, does not lead to anybody trusted at `now`.

@@ -57,6 +57,10 @@ impl Pulse {
 
     /// How long the loop has been held up since then, at most.
     pub(super) fn held_up(&self, since: Since) -> Duration {
+        // Less than this counts for nothing, and to ask the kernel costs several microseconds.
+        if clock::mono().since(since.at) < STARVED_MIN {
+            return Duration::ZERO;
+        }
         let waited = match (since.waited, self.waited()) {
             (Some(before), Some(now)) => now.saturating_sub(before),
             _ => Duration::ZERO,
