@@ -33,7 +33,7 @@ impl Watched {
     }
 
     /// Returns when something has arrived since the last time; take all of it then, until
-    /// `WouldBlock`, or it is not told of again.
+    /// `WouldBlock` or a batch that is not full, or it is not told of again.
     ///
     /// # Errors
     /// Where the runtime is shutting down.

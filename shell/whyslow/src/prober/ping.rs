@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use whyslow_model::conversation::{PingAsk, PingDone, PingFault};
 use whyslow_model::{Mono, limits};
 use whyslow_probe::ping::{Arrived, Engine, Finished, Problem, Round, RoundId};
-use whyslow_sys::icmp::{Access, Batch, Family, IcmpSocket};
+use whyslow_sys::icmp::{Access, BATCH_MAX, Batch, Family, IcmpSocket};
 use whyslow_sys::watch::Watched;
 use whyslow_sys::{clock, random};
 
 use super::sockets::Sockets;
 use super::timer;
+
+/// Where several rounds are under way, what is due within this leaves in one go: to wake up costs
+/// as much as to send. Each echo still has a stamp of its own.
+const GRAIN: Duration = Duration::from_millis(4);
+/// Rounds whose echoes follow each other faster than this are not made to wait.
+const SPACING_COARSE: Duration = Duration::from_millis(50);
 
 /// Asks for rounds of pings; clone it freely.
 #[derive(Clone, Debug)]
@@ -59,6 +66,8 @@ struct Pump {
     problem: String,
     inbox: mpsc::Receiver<Asked>,
     waiting: BTreeMap<RoundId, Waiting>,
+    /// Of those, rounds with a shorter spacing than [`SPACING_COARSE`].
+    fine: usize,
     batch: Batch,
 }
 
@@ -67,6 +76,7 @@ struct Waiting {
     /// The kernel's stamp of lost packets when the round began, so that loss of our own making
     /// is told from the network's.
     dropped: u32,
+    fine: bool,
     answer: oneshot::Sender<PingDone>,
 }
 
@@ -89,13 +99,14 @@ impl Pump {
             problem,
             inbox,
             waiting: BTreeMap::new(),
+            fine: 0,
             batch: Batch::default(),
         }
     }
 
     async fn run(mut self) -> io::Result<()> {
         loop {
-            let wake = self.engine.poll_timeout();
+            let wake = self.engine.poll_timeout().map(|at| self.coarse(at));
             let event = tokio::select! {
                 // What has arrived comes before what is overdue: it may have arrived in time.
                 biased;
@@ -130,8 +141,19 @@ impl Pump {
             patience: ask.patience,
             payload_bytes: ask.payload_bytes.min(limits::PING_PAYLOAD_BYTES_MAX),
         };
+        let fine = ask.spacing < SPACING_COARSE;
+        self.fine += usize::from(fine);
         let id = self.engine.begin(round, clock::mono());
-        self.waiting.insert(id, Waiting { began, dropped: self.batch.dropped(), answer });
+        self.waiting.insert(id, Waiting { began, dropped: self.batch.dropped(), fine, answer });
+    }
+
+    /// When to wake up for what is due at `at`.
+    fn coarse(&self, at: Mono) -> Mono {
+        if self.fine > 0 || self.waiting.len() < 2 {
+            return at;
+        }
+        let grain = u64::try_from(GRAIN.as_nanos()).unwrap_or(1);
+        Mono::from_nanos(at.as_nanos().next_multiple_of(grain))
     }
 
     fn receive(&mut self) -> io::Result<()> {
@@ -140,12 +162,15 @@ impl Pump {
             let with_ip_header = socket.family() == Family::V4 && socket.access() == Access::Raw;
             loop {
                 match socket.receive(&mut self.batch) {
-                    Ok(0) => break,
-                    Ok(_) => {
+                    Ok(taken) => {
                         for packet in self.batch.packets() {
                             let (from, bytes) = (packet.from, packet.bytes);
                             let arrived = Arrived { from, bytes, with_ip_header };
                             self.engine.handle_packet(&arrived, packet.at);
+                        }
+                        // A batch that is not full has emptied the socket.
+                        if taken < BATCH_MAX {
+                            break;
                         }
                     }
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
@@ -174,6 +199,7 @@ impl Pump {
     fn answer(&mut self) {
         while let Some(finished) = self.engine.poll_finished() {
             let Some(waiting) = self.waiting.remove(&finished.id) else { continue };
+            self.fine -= usize::from(waiting.fine);
             let lost_here = self.batch.dropped().wrapping_sub(waiting.dropped);
             // Whoever asked may have given up meanwhile.
             let _ = waiting.answer.send(done(waiting.began, lost_here, finished));
@@ -239,14 +265,12 @@ fn without_echo(began: Mono, fault: PingFault) -> PingDone {
         late: 0,
         refusal: None,
         fault: Some(fault),
-        send_slowness: std::time::Duration::ZERO,
+        send_slowness: Duration::ZERO,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use whyslow_sys::privilege;
 
     use super::super::sockets::Opener;
