@@ -99,6 +99,53 @@ async fn observations_come_newest_first_page_by_page() {
 }
 
 #[tokio::test]
+async fn an_observation_is_known_by_its_id_whatever_times_it_tells() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
+    let now = Wall::from_nanos(now_ms() / 1000 * 1_000_000_000 + 123_456_789);
+    let later = now.after(Duration::from_millis(1));
+    let own = format!("lon1/shop:home:direct/{}", now.as_nanos());
+    // An agent's own clock told microseconds, so its second telling is not quite at that time.
+    let posted = Wall::from_nanos(now.as_nanos() / 1000 * 1000);
+    let other = format!("lon1/shop:other:direct/{}", now.as_nanos());
+    let told = [
+        (own.as_str(), now, 1),
+        (&own, now, 0),
+        (&own, posted, 0),
+        (&own, later, 0),
+        (&other, later, 1),
+        (&other, now, 0),
+        (&other, later, 0),
+        ("words/alone", now, 1),
+        ("words/alone", later, 0),
+    ];
+    for (id, at, new) in told {
+        let observations = vec![observation(id, at, "ok")];
+        let batch = Batch { observations, ..Batch::default() };
+        assert_eq!(db.append(batch).await.unwrap().observations, new, "{id} at {at}");
+    }
+}
+
+#[tokio::test]
+async fn runs_of_one_nanosecond_are_all_found_and_each_is_kept_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
+    let at = Wall::from_millis(now_ms());
+    let run = |name: &str, ns: i64, json: &str| {
+        let id = format!("lon1/shop:{name}:direct/{}", at.as_nanos() + ns);
+        StoredRun { id, at, keep_long: false, json: json.to_owned() }
+    };
+    let all = [run("a", 0, "1"), run("b", 0, "2"), run("c", 0, "3"), run("d", 1, "4")];
+    for runs in [all.to_vec(), all.to_vec(), vec![run("a", 0, "another")]] {
+        db.append(Batch { runs, ..Batch::default() }).await.unwrap();
+    }
+    for one in &all {
+        assert_eq!(db.run(&one.id).unwrap().as_deref(), Some(one.json.as_str()));
+    }
+    assert_eq!(db.run(&run("e", 0, "").id).unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_run_is_found_by_its_id() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
