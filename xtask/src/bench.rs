@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("probe_load", &[]),
     ("promql_peer", &["full"]),
     ("promql_peer", &["full", "up"]),
+    ("store_bench", &["many"]),
 ];
 
 /// Builds for speed, then runs every program; each prints its own table.

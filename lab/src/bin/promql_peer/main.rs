@@ -17,6 +17,7 @@ mod engine;
 mod http;
 mod memory;
 mod queries;
+mod rest;
 mod server;
 mod tally;
 
@@ -105,8 +106,13 @@ fn run(size: Size, runs: usize, with_up: bool) -> Result<usize> {
         pair.compare(&line, &mut tally).with_context(|| line.query.clone())?;
     }
     println!("prometheus holds {:.0} MB", peer.rss_mb()?);
-    if let Some((running, _)) = up {
+    if let Some((running, world)) = up {
         println!("whyslow holds {:.0} MB", running.peer.rss_mb()?);
+        let each = |bytes: u64| bytes as f64 / samples as f64;
+        let theirs = each(rest::of_prometheus(&mut pair.theirs, dir.path())?);
+        println!("prometheus takes {theirs:.3} bytes a sample on disk, its head as a block");
+        let ours = each(rest::of_whyslow(running, &world)?);
+        println!("whyslow takes {ours:.3} bytes a sample on disk, its whole directory");
     }
     tally.print();
     Ok(tally.differing)

@@ -33,6 +33,7 @@ pub fn prometheus(dir: &Path) -> Result<(Peer, SocketAddr)> {
         .arg(format!("--storage.tsdb.path={}", dir.join("tsdb").display()))
         .arg(format!("--web.listen-address={address}"))
         .arg("--web.enable-remote-write-receiver")
+        .arg("--web.enable-admin-api")
         .arg("--storage.tsdb.retention.time=100y");
     let mut peer = Peer::start("prometheus", dir, &mut command)?;
     peer.until(|| {
@@ -80,6 +81,17 @@ impl Server {
             ensure!(reply.status / 100 == 2, "remote write: {} {said}", reply.status);
         }
         Ok(began.elapsed())
+    }
+
+    /// Has Prometheus write all it holds as blocks, its head too.
+    ///
+    /// # Errors
+    /// Where it refuses.
+    pub fn snapshot(&mut self) -> Result<()> {
+        let reply = self.connection.post("/api/v1/admin/tsdb/snapshot", "", b"")?;
+        let said = String::from_utf8_lossy(&reply.body);
+        ensure!(reply.status == 200, "snapshot: {} {said}", reply.status);
+        Ok(())
     }
 
     /// Asks a range query; also how long until the whole body was here.
