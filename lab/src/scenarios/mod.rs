@@ -5,6 +5,7 @@ mod certificates;
 mod demo;
 mod disk;
 mod dns;
+mod edge_nginx;
 mod firewall;
 mod hostile;
 mod kills;
@@ -23,6 +24,7 @@ pub const ALL: &[Scenario] = &[
     certificates::SCENARIO,
     hostile::SCENARIO,
     dns::SCENARIO,
+    edge_nginx::SCENARIO,
     balancer::SCENARIO,
     firewall::SCENARIO,
     phases::SCENARIO,
