@@ -85,7 +85,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Takes a whole number of at most 18 digits.
+    /// Takes a whole number of at most 19 digits.
     ///
     /// A log's numbers are of any length, which a loop over digits mispredicts once each: the
     /// first eight bytes are read at once instead.
@@ -117,7 +117,7 @@ impl<'a> Cursor<'a> {
             if digit > 9 {
                 break;
             }
-            if digits == 18 {
+            if digits == 19 {
                 return None;
             }
             value = value * 10 + u64::from(digit);
@@ -258,9 +258,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_of_nineteen_digits_is_none_rather_than_a_wrong_one() {
-        assert_eq!(whole(b"999999999999999999"), Some(999_999_999_999_999_999));
-        assert_eq!(whole(b"1000000000000000000"), None);
+    fn a_number_of_twenty_digits_is_none_rather_than_a_wrong_one() {
+        assert_eq!(whole(b"9999999999999999999"), Some(9_999_999_999_999_999_999));
+        assert_eq!(whole(b"10000000000000000000"), None);
         assert_eq!(whole(b""), None);
         assert_eq!(whole(b"12a"), None);
     }

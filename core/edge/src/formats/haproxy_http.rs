@@ -7,6 +7,7 @@
 use whyslow_model::Segment;
 
 use super::haproxy::{Haproxy, Shape, Timer, body, counters, timer_then, total};
+use super::request;
 use crate::blame;
 use crate::cursor::Cursor;
 use crate::format::{Format, Reject};
@@ -87,8 +88,7 @@ pub(super) fn finish<'a>(
     spans.set(EdgePhase::Queue, queue.mixed_if(record.retries > 0 || record.redispatched));
     spans.set(EdgePhase::Connect, connect.exact());
     // A body is uploaded after the headers: its time hides in the server's.
-    let uploads = matches!(record.method, b"POST" | b"PUT" | b"PATCH");
-    spans.set(EdgePhase::Wait, response.mixed_if(uploads));
+    spans.set(EdgePhase::Wait, response.mixed_if(request::uploads(record.method)));
     spans.set(EdgePhase::Body, body(active, &phases));
     record.end = end(flags, record, &phases, active);
     Ok(())
@@ -135,44 +135,16 @@ fn asked<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Result<(), Rej
         }
     }
     if let Some(request) = cursor.rest().strip_suffix(b"\"") {
-        read_request(request, record);
+        request::line(request, record);
         return Ok(());
     }
     let request = cursor.until_far(b'"');
     record.truncated = request.is_none();
-    read_request(request.unwrap_or(cursor.rest()), record);
+    request::line(request.unwrap_or(cursor.rest()), record);
     if !record.truncated && cursor.eat(b' ') {
         record.host = server_name(cursor, record.host);
     }
     Ok(())
-}
-
-/// `GET /index.html?q HTTP/1.1`, `GET https://host/path HTTP/2.0`, `<BADREQ>`.
-#[inline(always)]
-fn read_request<'a>(request: &'a [u8], record: &mut Record<'a>) {
-    let mut cursor = Cursor::new(request);
-    let Some(method) = cursor.until(b' ') else {
-        record.path = request;
-        return;
-    };
-    record.method = method;
-    let rest = cursor.rest();
-    let end = memchr::memchr2(b' ', b'?', rest).unwrap_or(rest.len());
-    let target = rest.get(..end).unwrap_or(rest);
-    if target.first() == Some(&b'/') {
-        record.path = target;
-    } else {
-        (record.host, record.path) = absolute(target);
-    }
-}
-
-/// The host and path of a target that is no path: HTTP/2 and forward proxies name the whole URL.
-fn absolute(target: &[u8]) -> (&[u8], &[u8]) {
-    let Some(at) = memchr::memmem::find(target, b"://") else { return (b"", target) };
-    let after = target.get(at + 3..).unwrap_or_default();
-    let slash = memchr::memchr(b'/', after).unwrap_or(after.len());
-    let (host, path) = after.split_at_checked(slash).unwrap_or((after, b""));
-    (host, if path.is_empty() { b"/" } else { path })
 }
 
 /// The name the client asked for in its TLS greeting: `0/0000000000000000/0/0/0 shop.example/TLSv1.3/…`
