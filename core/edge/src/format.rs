@@ -20,6 +20,8 @@ pub struct Scratch {
     pub text: Vec<u8>,
     /// The last date, since the next line mostly has the same.
     pub last: crate::stamp::LastStamp,
+    /// The last syslog header, for the same reason.
+    pub header: crate::syslog::LastHeader,
 }
 
 /// Why a line is not a request of this format.

@@ -18,8 +18,51 @@ pub struct Names {
     names: Vec<Arc<str>>,
     max: usize,
     overflowed: u64,
-    /// The name asked for last, since neighbouring lines repeat themselves.
-    last: (Box<[u8]>, u32),
+    /// Short names looked up lately, by a part of their bits: most logs have few names.
+    recent: Box<[(Short, u32); RECENT]>,
+}
+
+/// Names remembered in [`Names::recent`]; a power of two.
+const RECENT: usize = 128;
+
+/// A name of at most 16 bytes as a number, and its length: equal names alone have equal ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Short {
+    low: u64,
+    high: u64,
+    length: u32,
+}
+
+impl Short {
+    /// Equal to no name's.
+    const NONE: Self = Self { low: 0, high: 0, length: u32::MAX };
+
+    #[inline(always)]
+    fn of(name: &[u8]) -> Option<Self> {
+        let (low, high) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+                (Some(first), Some(last)) => {
+                    (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
+                }
+                _ => {
+                    let at = |i: usize| u64::from(name.get(i).copied().unwrap_or(0));
+                    (at(0) | at(1) << 8 | at(2) << 16, 0)
+                }
+            },
+        };
+        let length = u32::try_from(name.len()).ok().filter(|length| *length <= 16)?;
+        Some(Self { low, high, length })
+    }
+
+    /// Where it is remembered: the high bits of a product depend on all bits.
+    #[expect(clippy::cast_possible_truncation, reason = "seven bits")]
+    #[inline(always)]
+    const fn place(self) -> usize {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mixed = (self.low ^ self.high.rotate_left(29)).wrapping_add(self.length as u64);
+        (mixed.wrapping_mul(ODD) >> (64 - RECENT.trailing_zeros())) as usize
+    }
 }
 
 /// The number of [`OTHER`].
@@ -35,22 +78,32 @@ impl Names {
             names: vec![OTHER.into()],
             max,
             overflowed: 0,
-            last: (OTHER.as_bytes().into(), OTHER_NUMBER),
+            recent: Box::new([(Short::NONE, OTHER_NUMBER); RECENT]),
         }
     }
 
     /// The number of a name. An empty one is called [`EMPTY`]; one longer than
     /// [`EDGE_NAME_BYTES_MAX`] is cut; bytes that are not UTF-8 are replaced.
+    #[inline]
     pub fn number(&mut self, name: &[u8]) -> u32 {
-        if *name == *self.last.0 {
-            return self.last.1;
+        let short = Short::of(name);
+        if let Some(short) = short {
+            let (known, number) = self.recent[short.place()];
+            if known == short {
+                return number;
+            }
         }
+        self.look_up(name, short)
+    }
+
+    fn look_up(&mut self, name: &[u8], short: Option<Short>) -> u32 {
         let number = match self.numbers.get(name) {
             Some(number) => *number,
             None => self.admit(name),
         };
-        if number != OTHER_NUMBER {
-            self.last = (name.into(), number);
+        // What goes to `other` for want of room is counted each time.
+        if let Some(short) = short.filter(|_| number != OTHER_NUMBER) {
+            self.recent[short.place()] = (short, number);
         }
         number
     }

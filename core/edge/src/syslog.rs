@@ -65,6 +65,9 @@ pub fn read<'a>(
     context: &Context,
     scratch: &'a mut Scratch,
 ) -> Result<Record<'a>, Reject> {
+    if let Some(text) = scratch.header.cut_again(line) {
+        return dated_by(|| cut(line).0?.at_us(context), parser.parse(text, context, scratch));
+    }
     let (header, text) = cut(line);
     let Some(header) = header else { return parser.parse(line, context, scratch) };
     // Only a priority is unmistakable; a date may be the format's own first field.
@@ -74,11 +77,49 @@ pub fn read<'a>(
     {
         return parser.parse(line, context, scratch);
     }
-    let mut record = parser.parse(text, context, scratch)?;
-    if record.at_us.is_none() {
-        record.at_us = header.at_us(context);
+    scratch.header.remember(line, &header, text);
+    dated_by(|| header.at_us(context), parser.parse(text, context, scratch))
+}
+
+/// Gives a record without a time that of its header. The record stays where it is: it is large.
+#[inline(always)]
+fn dated_by<'a>(
+    at_us: impl FnOnce() -> Option<i64>,
+    mut read: Result<Record<'a>, Reject>,
+) -> Result<Record<'a>, Reject> {
+    if let Ok(record) = &mut read
+        && record.at_us.is_none()
+    {
+        record.at_us = at_us();
     }
-    Ok(record)
+    read
+}
+
+/// The last header, since the next line mostly has the same.
+#[derive(Debug, Default)]
+pub struct LastHeader(Vec<u8>);
+
+impl LastHeader {
+    /// The text behind the header, where it is the same as before.
+    #[inline(always)]
+    fn cut_again<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        if self.0.is_empty() { None } else { line.strip_prefix(self.0.as_slice()) }
+    }
+
+    /// Keeps a header that ends in its tag: where that stands is settled by what is before it,
+    /// so that a line that begins alike has the same header. RFC 5424 has its text's byte order
+    /// mark behind the header.
+    fn remember(&mut self, line: &[u8], header: &Header<'_>, text: &[u8]) {
+        self.0.clear();
+        let Some(start) = line.len().checked_sub(text.len()).and_then(|end| line.get(..end)) else {
+            return;
+        };
+        let is_rfc5424 = memchr::memchr(b'>', start)
+            .is_some_and(|end| start.get(end + 1..).is_some_and(|rest| rest.starts_with(b"1 ")));
+        if !header.tag.is_empty() && start.ends_with(b": ") && !is_rfc5424 {
+            self.0.extend_from_slice(start);
+        }
+    }
 }
 
 fn with_priority(line: &[u8]) -> Option<(Header<'_>, &[u8])> {
@@ -413,7 +454,44 @@ mod tests {
         assert_eq!((record.path, record.at_us), (&b"/x"[..], Some(1_233_922_454_000_000)));
     }
 
+    /// Takes any text, so that what is left of a line shows.
+    #[derive(Debug)]
+    struct AsItStands;
+    impl Parse for AsItStands {
+        fn parse<'a>(
+            &self,
+            line: &'a [u8],
+            _: &Context,
+            _: &'a mut Scratch,
+        ) -> Result<Record<'a>, Reject> {
+            Ok(Record { path: line, ..Record::default() })
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_remembered_header_changes_nothing(
+            lines in proptest::collection::vec((0_usize..7, "[ x:1>a]{0,6}(\u{feff}|)"), 1..12),
+        ) {
+            const STARTS: [&str; 7] = [
+                "<134>Feb  6 12:14:14 haproxy[1]: ",
+                "Feb  6 12:14:14 lb1 haproxy[1]: ",
+                "Feb  6 12:14:14 lb1 ",
+                "<134>1 2009-02-06T12:14:14Z lb1 a: 7 - - ",
+                "2009-02-06T12:14:14Z stdout F ",
+                "<134>a: ",
+                "",
+            ];
+            let mut kept = Scratch::default();
+            for (start, text) in lines {
+                let line = format!("{}{text}", STARTS[start]).into_bytes();
+                let mut fresh = Scratch::default();
+                let once = read(&AsItStands, &line, &context(), &mut fresh).unwrap();
+                let again = read(&AsItStands, &line, &context(), &mut kept).unwrap();
+                proptest::prop_assert_eq!((once.path, once.at_us), (again.path, again.at_us));
+            }
+        }
+
         #[test]
         fn no_bytes_do_harm(bytes: Vec<u8>, end: Vec<u8>) {
             fuzz_syslog(&bytes);

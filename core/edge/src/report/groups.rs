@@ -15,6 +15,11 @@ const OTHER: u16 = 0;
 /// Stands for other codes: no status code is as large.
 pub(super) const OTHER_CODE: u16 = u16::MAX;
 
+/// Keys remembered in [`Groups::recent`]; a power of two.
+const RECENT: usize = 1024;
+/// No packed key: they have 112 bits.
+const NO_KEY: u128 = u128::MAX;
+
 /// The cells by one composite key.
 #[derive(Debug)]
 pub(super) struct Groups {
@@ -25,7 +30,8 @@ pub(super) struct Groups {
     /// As long as `cells`.
     keys: Vec<Key>,
     cells: Vec<Cell>,
-    last: (u128, usize),
+    /// Keys looked up lately, by a part of their bits.
+    recent: Box<[(u128, usize); RECENT]>,
 }
 
 impl Groups {
@@ -36,24 +42,30 @@ impl Groups {
             places: seed.map(),
             keys: Vec::new(),
             cells: Vec::new(),
-            last: (u128::MAX, 0),
+            recent: Box::new([(NO_KEY, 0); RECENT]),
         }
     }
 
     /// The cell of a key; only this grouping's fields of it matter.
+    #[inline]
     pub(super) fn cell(&mut self, numbers: &Key) -> &mut Cell {
         let packed = self
             .by
             .iter()
             .fold(0, |packed, field| packed << 16 | u128::from(numbers[*field as usize]));
-        if self.last.0 != packed {
-            let place = self.places.get(&packed).copied();
-            self.last = (packed, place.unwrap_or_else(|| self.admit(packed, numbers)));
-        } else if self.keys.len() > EDGE_REPORT_GROUPS_MAX {
-            // May be one that shares the place of others.
-            self.overflowed += u64::from(!self.places.contains_key(&packed));
+        let recent = &mut self.recent[recent_place(packed)];
+        if recent.0 == packed {
+            return &mut self.cells[recent.1];
         }
-        &mut self.cells[self.last.1]
+        let place = match self.places.get(&packed) {
+            Some(place) => {
+                *recent = (packed, *place);
+                *place
+            }
+            // Not remembered: what goes to `other` is counted each time.
+            None => self.admit(packed, numbers),
+        };
+        &mut self.cells[place]
     }
 
     /// Keys and cells.
@@ -89,6 +101,15 @@ impl Groups {
         self.places.insert(packed, self.keys.len() - 1);
         self.keys.len() - 1
     }
+}
+
+/// Where a key is remembered.
+#[expect(clippy::cast_possible_truncation, reason = "both halves are taken, and ten bits kept")]
+#[inline(always)]
+const fn recent_place(packed: u128) -> usize {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mixed = packed as u64 ^ ((packed >> 64) as u64).rotate_left(31);
+    (mixed.wrapping_mul(ODD) >> (64 - RECENT.trailing_zeros())) as usize
 }
 
 /// Values that are no names as small numbers, no more of them than a limit; 0 is the value given

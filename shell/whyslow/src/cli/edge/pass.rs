@@ -96,12 +96,12 @@ fn read_piece(mut piece: Piece, choice: &Choice, report: &mut Report) -> io::Res
             tally.reject(input, &"the line is too long", line);
             return;
         }
-        match syslog::read(&*choice.parser, line, &choice.context, &mut scratch) {
+        match &syslog::read(&*choice.parser, line, &choice.context, &mut scratch) {
             Ok(record) => {
-                report.handle_record(&record);
+                report.handle_record(record);
                 tally.parsed += 1;
             }
-            Err(reject) => tally.reject(input, &reject, line),
+            Err(reject) => tally.reject(input, reject, line),
         }
     })?;
     Ok(tally)
