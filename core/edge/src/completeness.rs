@@ -11,7 +11,9 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use whyslow_model::Wall;
-use whyslow_model::limits::{EDGE_SEQUENCE_FRONTENDS_MAX, EDGE_SEQUENCE_SPAN_MAX};
+use whyslow_model::limits::{
+    EDGE_SEQUENCE_FRONTENDS_MAX, EDGE_SEQUENCE_SPAN_MAX, EDGE_SEQUENCE_STRETCHES_MAX,
+};
 use whyslow_model::observation::Gap;
 use whyslow_model::seeded::{Seed, SeededMap};
 
@@ -299,6 +301,48 @@ pub struct Counters {
     pub unwatched: u64,
 }
 
+/// The numbers one worker saw, to be put together with others' in a [`Ledger`].
+#[derive(Clone, Debug)]
+pub struct Numbers {
+    frontends: SeededMap<Box<[u8]>, Vec<(u64, u64)>>,
+    /// Lines that came, numbered or not.
+    lines: u64,
+    stretches: usize,
+}
+
+impl Numbers {
+    /// None yet.
+    pub fn new(seed: Seed) -> Self {
+        Self { frontends: seed.map(), lines: 0, stretches: 0 }
+    }
+
+    /// Counts a line that was read: its frontend, and its number where it has one.
+    #[inline]
+    pub fn handle_line(&mut self, vip: &[u8], sequence: Option<u64>) {
+        self.lines += 1;
+        let Some(number) = sequence else { return };
+        if !self.frontends.contains_key(vip) {
+            if self.frontends.len() > EDGE_SEQUENCE_FRONTENDS_MAX {
+                return;
+            }
+            self.frontends.insert(vip.into(), Vec::new());
+        }
+        let Some(stretches) = self.frontends.get_mut(vip) else { return };
+        match stretches.last_mut() {
+            Some((first, count)) if first.wrapping_add(*count) == number => *count += 1,
+            _ => {
+                stretches.push((number, 1));
+                self.stretches += 1;
+            }
+        }
+    }
+
+    /// Whether they should be handed over before more are taken.
+    pub const fn is_full(&self) -> bool {
+        self.stretches >= EDGE_SEQUENCE_STRETCHES_MAX
+    }
+}
+
 /// One source's account.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -344,6 +388,19 @@ impl Ledger {
         } else {
             self.counters.unwatched += 1;
         }
+    }
+
+    /// Takes over what a worker saw, and leaves it none.
+    pub fn handle_numbers(&mut self, numbers: &mut Numbers) {
+        let mut numbered = 0;
+        for (vip, stretches) in numbers.frontends.iter_mut() {
+            for (first, count) in stretches.drain(..) {
+                numbered += count;
+                (0..count).for_each(|n| self.handle_line(vip, Some(first.wrapping_add(n))));
+            }
+        }
+        self.lines += numbers.lines.saturating_sub(numbered);
+        (numbers.lines, numbers.stretches) = (0, 0);
     }
 
     /// Counts lines that were lost on our side.
@@ -455,6 +512,24 @@ mod tests {
         feed(&mut l, 4000..5000);
         assert_eq!(tick(&mut l), (4999, 4999), "all but the last of the first window");
         assert_eq!(l.counters().twice, 1000);
+    }
+
+    #[test]
+    fn workers_that_see_a_part_each_see_all_together() {
+        let mut l = ledger();
+        let mut workers = [Numbers::new(Seed(1)), Numbers::new(Seed(2))];
+        for n in 0..4000_u64 {
+            // Line 77 is lost; the workers hand over at different times.
+            if n != 77 {
+                workers[usize::from(n % 3 == 0)].handle_line(b"web", Some(n));
+            }
+            if n % 1000 == 0 {
+                l.handle_numbers(&mut workers[0]);
+            }
+        }
+        workers.iter_mut().for_each(|w| l.handle_numbers(w));
+        tick(&mut l);
+        assert_eq!(tick(&mut l), (4000, 3999));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Routes {
 }
 
 /// Whether a glob matches a whole path. Time grows with the product of both lengths at worst.
-fn matches(glob: &[u8], path: &[u8]) -> bool {
+pub(crate) fn matches(glob: &[u8], path: &[u8]) -> bool {
     let (mut g, mut p) = (0, 0);
     let (mut one, mut many): (Option<Star>, Option<Star>) = (None, None);
     loop {

@@ -9,6 +9,11 @@ use whyslow_model::{Segment, Wall};
 
 use crate::record::{EdgePhase, Mark};
 
+mod build;
+mod keeper;
+
+pub use keeper::{Options, SlowKeeper};
+
 /// Why a request is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -158,6 +158,8 @@ pub const EDGE_SLOW_TEXT_BYTES_MAX: usize = 512;
 pub const EDGE_SEQUENCE_FRONTENDS_MAX: usize = 1024;
 /// Line numbers of one frontend that may wait for those between them.
 pub const EDGE_SEQUENCE_SPAN_MAX: u64 = 1 << 23;
+/// Stretches of line numbers one worker holds before it hands them over.
+pub const EDGE_SEQUENCE_STRETCHES_MAX: usize = 1 << 18;
 /// Cells of one detector, in one window and in its memory.
 pub const EDGE_CELLS_MAX: usize = 4096;
 /// Cells of all detectors that were lately abnormal.

@@ -358,4 +358,9 @@ pub fn page() -> String {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a simulation rounds its own figures"
+)]
 mod tests;

@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
                phases) of each route of each pool, against the route's own last 60 windows that \
                were not abnormal; six hours of the new way make it the usual one",
     abnormal: "the lower end of the 95 % interval of p90 or median lies above the past's median \
-               by 30 %, by 3 ms, and by four times the past's spread (MAD); 30 requests, and 15 \
+               by 30 %, by 2 ms, and by four times the past's spread (MAD); 30 requests, and 15 \
                windows of past",
     implicates: &[Segment::Route, Segment::Backend],
     advice: "Look for what changed when it began: a release, a query without its index, a third \
@@ -30,7 +30,7 @@ pub(super) const DETECTOR: Detector = Detector {
 
 const REQUESTS_MIN: u64 = 30;
 const RATIO: f64 = 0.3;
-const DIFFERENCE_S: f64 = 0.003;
+const DIFFERENCE_S: f64 = 0.002;
 const SIGMAS: f64 = 4.0;
 
 type Cell = (Arc<str>, Arc<str>);

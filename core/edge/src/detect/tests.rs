@@ -1,9 +1,460 @@
 //! Detectors over simulated hours: quiet ones, and ones with a fault.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::completeness::Witness;
+use crate::record::{EdgePhase, Mark};
+use crate::row::{ClientAsn, ClientPrefix, Key, Totals};
 
 #[test]
 fn the_page_of_notices_is_what_the_list_says() {
     let written = include_str!("../../../../docs/edge-notices.md");
     assert_eq!(written, page(), "docs/edge-notices.md is not what detect::page() makes");
+}
+
+/// One simulated request; faults change it.
+#[derive(Clone, Debug)]
+struct Request {
+    server: usize,
+    route: usize,
+    network: usize,
+    client_in_us: f64,
+    queue_us: f64,
+    wait_us: f64,
+    body_us: f64,
+    code: u16,
+    retries: u16,
+    lost: bool,
+}
+
+/// A route: name, requests a minute by day, and the server's median, in microseconds.
+type Route = (&'static str, f64, f64);
+
+const ROUTES: &[Route] = &[
+    ("/bid", 400.0, 16_000.0),
+    ("/win", 120.0, 3_500.0),
+    ("/report/:id", 40.0, 180_000.0),
+    ("/rare", 3.0, 50_000.0),
+    ("other", 20.0, 30_000.0),
+];
+
+/// A service as it is on any day: load by the hour, servers a little unlike, networks near and
+/// far, some errors, some clients that leave, and noise that all requests of a minute share.
+struct World {
+    state: u64,
+    routes: &'static [Route],
+    servers: usize,
+    networks: usize,
+    /// The minute of the day at which it begins.
+    begin: i64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        Self { state: seed, routes: ROUTES, servers: 6, networks: 7, begin: 660 }
+    }
+
+    /// Between 0 and 1.
+    fn uniform(&mut self) -> f64 {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0x1234_5677);
+        let mixed = (self.state ^ (self.state >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        (mixed >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        let (a, b) = (self.uniform().max(1e-12), self.uniform());
+        (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+    }
+
+    fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
+        median * (sigma * self.normal()).exp()
+    }
+
+    fn poisson(&mut self, mean: f64) -> u64 {
+        (mean + mean.sqrt() * self.normal()).round().max(0.0) as u64
+    }
+
+    /// How busy the hour is, 0.4 to 1.
+    fn busy(minute: i64) -> f64 {
+        0.7 - 0.3 * (std::f64::consts::TAU * minute as f64 / 1440.0).cos()
+    }
+
+    fn requests(&mut self, minute: i64) -> Vec<Request> {
+        let busy = Self::busy(self.begin + minute);
+        // Everything is a little slower under load, and in some minutes than in others.
+        let common = (0.9 + 0.35 * busy) * self.lognormal(1.0, 0.03);
+        let mut all = Vec::new();
+        for route in 0..self.routes.len() {
+            let (_, per_minute, median_us) = self.routes[route];
+            for _ in 0..self.poisson(per_minute * busy) {
+                let server = (self.uniform() * self.servers as f64) as usize;
+                let network = (self.uniform().powi(2) * self.networks as f64) as usize;
+                let unlike = 1.0 + 0.04 * server as f64 / self.servers as f64;
+                let far = 1.0 + network as f64 * 0.5;
+                let code = match self.uniform() {
+                    u if u < 0.004 => 404,
+                    u if u < 0.006 => 500,
+                    u if u < 0.008 => 0,
+                    _ => 200,
+                };
+                all.push(Request {
+                    server,
+                    route,
+                    network,
+                    client_in_us: self.lognormal(300.0 * far, 0.8),
+                    queue_us: if self.uniform() < 0.003 { 15_000.0 } else { 0.0 },
+                    wait_us: self.lognormal(median_us * common * unlike, 0.5),
+                    body_us: self.lognormal(9_000.0 * far, 0.9),
+                    code,
+                    retries: u16::from(self.uniform() < 0.001),
+                    lost: false,
+                });
+            }
+        }
+        all
+    }
+
+    fn rows(&self, start_s: i64, requests: &[Request]) -> Vec<Row> {
+        let mut keys: BTreeMap<Key, Totals> = BTreeMap::new();
+        let (vip, backend): (Arc<str>, Arc<str>) = ("web".into(), "ads".into());
+        for r in requests.iter().filter(|r| !r.lost) {
+            let base = Key {
+                vip: Some(Arc::clone(&vip)),
+                backend: Some(Arc::clone(&backend)),
+                ..Key::default()
+            };
+            let server = Some(format!("app{}", r.server).into());
+            let route = Some(self.routes[r.route].0.into());
+            let asn = ClientAsn::As(64_500 + u32::try_from(r.network).unwrap());
+            let net = format!("203.{}.{}.0/24", r.network, r.server % 2).parse().unwrap();
+            for key in [
+                Key { server, route, ..base.clone() },
+                Key { client_asn: Some(asn), ..base.clone() },
+                Key { client_prefix: Some(ClientPrefix::Net(net)), ..base },
+            ] {
+                r.count(keys.entry(key).or_default());
+            }
+        }
+        let row = |(key, totals)| Row { start_s, span_s: 10, key, totals };
+        keys.into_iter().map(row).collect()
+    }
+}
+
+impl Request {
+    fn count(&self, totals: &mut Totals) {
+        let us = |x: f64| x.round() as u64;
+        let phases = [
+            (EdgePhase::ClientIn, self.client_in_us, Mark::Exact),
+            (EdgePhase::Queue, self.queue_us, Mark::Exact),
+            (EdgePhase::Connect, 200.0, Mark::Exact),
+            (EdgePhase::Wait, self.wait_us, Mark::Exact),
+            (EdgePhase::Body, self.body_us, Mark::Mixed),
+        ];
+        for (phase, micros, mark) in phases {
+            totals.phases[phase as usize].timing.observe(us(micros));
+            totals.phases[phase as usize].mark = mark;
+        }
+        totals.hits += 1;
+        totals.server.observe(us(self.wait_us + 200.0));
+        totals.latency.observe(us(phases.iter().map(|p| p.1).sum()));
+        *totals.codes.entry(self.code).or_default() += 1;
+        totals.retries += u64::from(self.retries);
+        totals.client_aborted += u64::from(self.code == 0);
+    }
+}
+
+const BEGIN_S: i64 = 1_770_000_000 / 3600 * 3600;
+
+/// What came of a run.
+#[derive(Default)]
+struct Outcome {
+    readings: u64,
+    by_status: BTreeMap<Status, u64>,
+    /// Each finding as it was last told, by its id.
+    findings: BTreeMap<String, Finding>,
+}
+
+impl Outcome {
+    fn of(&self, code: &str) -> Vec<&Finding> {
+        self.findings.values().filter(|f| f.code == code).collect()
+    }
+
+    fn codes(&self) -> BTreeSet<&str> {
+        self.findings.values().map(|f| f.code.as_str()).collect()
+    }
+}
+
+fn minute_of(at: Wall) -> i64 {
+    (at.as_millis() / 1000 - BEGIN_S) / 60
+}
+
+/// Runs a world for so many minutes; `fault` may change requests and how many of 1000 lines come.
+fn run(
+    mut world: World,
+    minutes: i64,
+    mut fault: impl FnMut(i64, &mut [Request]) -> u64,
+) -> Outcome {
+    let mut detectors = Detectors::new(Options::default());
+    let source: Arc<str> = "lb1".into();
+    let mut outcome = Outcome::default();
+    for minute in 0..minutes {
+        let start_s = BEGIN_S + minute * 60;
+        let mut requests = world.requests(minute);
+        let seen = fault(minute, &mut requests);
+        let rows = world.rows(start_s, &requests);
+        let completeness = Some(Completeness { expected: 1000, seen, source: Witness::Sequence });
+        let window = WindowOf { source: &source, start_s, rows: &rows, completeness };
+        detectors.handle_window(&window, Wall::from_millis((start_s + 70) * 1000));
+        detectors.handle_timeout(Wall::from_millis((start_s + 80) * 1000));
+        while let Some(reading) = detectors.poll_reading() {
+            outcome.readings += 1;
+            *outcome.by_status.entry(reading.status).or_default() += 1;
+        }
+        while let Some(finding) = detectors.poll_finding() {
+            outcome.findings.insert(finding.id.clone(), finding);
+        }
+    }
+    outcome
+}
+
+#[test]
+fn quiet_hours_bring_readings_and_no_finding() {
+    for (seed, begin) in [(1, 0), (2, 480), (3, 960)] {
+        let quiet = run(World { begin, ..World::new(seed) }, 8 * 60, |_, _| 1000);
+        let told: Vec<&str> = quiet.findings.values().map(|f| f.text.as_str()).collect();
+        assert!(told.is_empty(), "seed {seed}: {told:#?}");
+        assert!(quiet.readings > 25_000, "{}", quiet.readings);
+        let abnormal = quiet.by_status.get(&Status::Abnormal).copied().unwrap_or(0);
+        assert!(abnormal * 200 < quiet.readings, "seed {seed}: {:?}", quiet.by_status);
+        assert!(!quiet.by_status.contains_key(&Status::Blind), "{:?}", quiet.by_status);
+    }
+}
+
+/// A fault from minute 60 to 120 brings a finding of this code within `within` minutes, about
+/// `locus` alone; it closes after.
+fn found(code: &str, within: i64, locus: &Locus, mut fault: impl FnMut(&mut Request)) {
+    for seed in 11..=12 {
+        let outcome = run(World::new(seed), 140, |minute, requests| {
+            if (60..120).contains(&minute) {
+                requests.iter_mut().for_each(&mut fault);
+            }
+            1000
+        });
+        let of = outcome.of(code);
+        let texts: Vec<&str> = of.iter().map(|f| f.text.as_str()).collect();
+        assert_eq!(of.len(), 1, "seed {seed}: {texts:?} of {:?}", outcome.codes());
+        let finding = of[0];
+        assert_eq!(&finding.locus, locus, "seed {seed}");
+        assert!(minute_of(finding.opened) >= 60, "seed {seed}: {finding:?}");
+        assert!(minute_of(finding.opened) < 60 + within, "seed {seed}: {finding:?}");
+        let closed = finding.closed.map(minute_of);
+        assert!(closed.is_some_and(|m| m >= 120), "seed {seed}: {finding:?}");
+        assert!(!finding.implicates.is_empty() && !finding.evidence.is_empty());
+        assert!(finding.text.ends_with('.') && finding.text.len() < 200, "{}", finding.text);
+    }
+}
+
+fn locus(backend: &str, server: Option<&str>, route: Option<&str>) -> Locus {
+    Locus {
+        backend: Some(backend.to_owned()),
+        server: server.map(str::to_owned),
+        route: route.map(str::to_owned),
+        ..Locus::default()
+    }
+}
+
+#[test]
+fn a_server_slower_than_its_twins_is_found() {
+    let slow = locus("ads", Some("app3"), Some("/bid"));
+    found("edge_server_slower_than_twins", 5, &slow, |r| {
+        if r.server == 3 && r.route == 0 {
+            r.wait_us *= 2.3;
+        }
+    });
+}
+
+#[test]
+fn a_route_that_regressed_is_found() {
+    let slow = locus("ads", None, Some("/win"));
+    found("edge_route_regressed", 5, &slow, |r| {
+        if r.route == 1 {
+            r.wait_us *= 2.0;
+        }
+    });
+}
+
+#[test]
+fn hits_that_are_no_longer_200s_are_found() {
+    let broken = locus("ads", None, Some("/bid"));
+    let mut n = 0;
+    found("edge_hits_without_success", 5, &broken, |r| {
+        n += 1;
+        if r.route == 0 && n % 5 == 0 {
+            r.code = 503;
+        }
+    });
+}
+
+#[test]
+fn a_route_that_loses_its_hits_is_found() {
+    let mut n = 0;
+    found("edge_hits_fall", 5, &locus("ads", None, Some("/win")), |r| {
+        n += 1;
+        r.lost = r.route == 1 && n % 4 != 0;
+    });
+}
+
+#[test]
+fn queueing_at_the_balancer_is_found() {
+    let mut n = 0;
+    found("edge_queueing", 5, &locus("ads", None, None), |r| {
+        n += 1;
+        if n % 3 == 0 {
+            r.queue_us = 40_000.0;
+        }
+    });
+}
+
+#[test]
+fn a_slow_client_network_is_found() {
+    let network = Locus { asn: Some(64_502), ..Locus::default() };
+    let mut n = 0;
+    let mut fault = |r: &mut Request| {
+        n += 1;
+        if r.network == 2 && n % 5 < 2 {
+            r.body_us += 800_000.0;
+        }
+    };
+    found("edge_client_network_slow", 5, &network, &mut fault);
+}
+
+#[test]
+fn retries_are_found() {
+    let mut n = 0;
+    found("edge_retries", 5, &locus("ads", None, None), |r| {
+        n += 1;
+        r.retries = u16::from(n % 8 == 0);
+    });
+}
+
+#[test]
+fn lines_that_never_arrive_are_found() {
+    let outcome = run(World::new(5), 60, |minute, _| if minute >= 20 { 980 } else { 1000 });
+    let of = outcome.of("edge_lines_missing");
+    assert_eq!(outcome.findings.len(), 1, "{:?}", outcome.codes());
+    assert_eq!(minute_of(of[0].opened), 20);
+    assert_eq!(of[0].locus.edge.as_deref(), Some("lb1"));
+}
+
+#[test]
+fn what_is_half_blind_accuses_and_clears_nobody() {
+    let outcome = run(World::new(6), 120, |minute, requests| {
+        if minute >= 60 {
+            requests.iter_mut().filter(|r| r.server == 3).for_each(|r| r.wait_us *= 3.0);
+        }
+        // From then on too many lines are missing, and the fault is over.
+        if minute >= 80 { 900 } else { 1000 }
+    });
+    let blind = outcome.by_status[&Status::Blind];
+    assert!(blind > 1000, "{:?}", outcome.by_status);
+    let twins = outcome.of("edge_server_slower_than_twins");
+    assert!(!twins.is_empty() && twins.iter().all(|f| f.closed.is_none()), "{twins:?}");
+    let accused: BTreeSet<_> = twins.iter().map(|f| f.locus.server.as_deref()).collect();
+    assert_eq!(accused, BTreeSet::from([Some("app3")]));
+}
+
+#[test]
+fn a_slow_answer_for_everybody_is_no_clients_fault() {
+    let outcome = run(World::new(7), 120, |minute, requests| {
+        if minute >= 60 {
+            requests.iter_mut().for_each(|r| r.body_us += 500_000.0);
+        }
+        1000
+    });
+    assert!(outcome.findings.is_empty(), "{:?}", outcome.codes());
+}
+
+#[test]
+fn a_network_whose_requests_the_server_answers_slowly_is_not_accused() {
+    let outcome = run(World::new(8), 120, |minute, requests| {
+        for r in requests.iter_mut().filter(|r| minute >= 60 && r.network == 2) {
+            r.body_us += 500_000.0;
+            r.wait_us *= 4.0;
+        }
+        1000
+    });
+    let accused = outcome.of("edge_client_network_slow");
+    assert!(accused.is_empty(), "{accused:?}");
+}
+
+/// Story E: two servers, a URL with little traffic, one of them 2.3 times slower on it alone.
+#[test]
+fn a_twin_slower_on_one_url_at_low_traffic_is_found() {
+    const QUIET: &[Route] = &[("/bid", 300.0, 16_000.0), ("/optout", 18.0, 12_000.0)];
+    for seed in 21..=22 {
+        let world = World { routes: QUIET, servers: 2, ..World::new(seed) };
+        let outcome = run(world, 180, |minute, requests| {
+            for r in requests.iter_mut().filter(|r| minute >= 60 && r.route == 1 && r.server == 1) {
+                r.wait_us *= 2.3;
+            }
+            1000
+        });
+        let of = outcome.of("edge_server_slower_than_twins");
+        assert_eq!(of.len(), 1, "seed {seed}: {of:?}");
+        assert_eq!(of[0].locus, locus("ads", Some("app1"), Some("/optout")));
+        assert!((60..100).contains(&minute_of(of[0].opened)), "seed {seed}: {:?}", of[0]);
+    }
+}
+
+#[test]
+fn the_same_hours_give_the_same_findings_and_an_open_one_survives_a_restart() {
+    let fault = |minute: i64, requests: &mut [Request]| {
+        for r in requests.iter_mut().filter(|r| minute >= 30 && r.server == 1) {
+            r.wait_us *= 3.0;
+        }
+        1000
+    };
+    let (a, b) = (run(World::new(9), 45, fault), run(World::new(9), 45, fault));
+    assert_eq!(a.findings, b.findings);
+    let of = a.of("edge_server_slower_than_twins");
+    let on_bid = |f: &&&Finding| f.locus.route.as_deref() == Some("/bid");
+    let open = (*of.iter().find(on_bid).unwrap()).clone();
+    let mut detectors = Detectors::new(Options::default());
+    detectors.restore([open.clone()]);
+    let source: Arc<str> = "lb1".into();
+    let mut world = World::new(10);
+    let mut last = None;
+    for minute in 60..80 {
+        let start_s = BEGIN_S + minute * 60;
+        let requests = world.requests(minute);
+        let rows = world.rows(start_s, &requests);
+        let window = WindowOf { source: &source, start_s, rows: &rows, completeness: None };
+        detectors.handle_window(&window, Wall::from_millis((start_s + 70) * 1000));
+        last = std::iter::from_fn(|| detectors.poll_finding()).last().or(last);
+    }
+    let last = last.unwrap();
+    assert_eq!((last.id, last.closed.is_some()), (open.id, true));
+}
+
+#[test]
+fn a_revised_window_is_counted_once_and_one_that_is_judged_not_at_all() {
+    let mut detectors = Detectors::new(Options::default());
+    let source: Arc<str> = "lb1".into();
+    let mut world = World::new(3);
+    let requests = world.requests(0);
+    let (few, all) = (world.rows(BEGIN_S, &requests[..100]), world.rows(BEGIN_S, &requests));
+    let window = |rows| WindowOf { source: &source, start_s: BEGIN_S, rows, completeness: None };
+    let now = |s: i64| Wall::from_millis((BEGIN_S + s) * 1000);
+    detectors.handle_window(&window(&few), now(12));
+    detectors.handle_window(&window(&all), now(30));
+    assert!(detectors.poll_reading().is_none(), "late lines may come");
+    detectors.handle_timeout(now(80));
+    let hits = std::iter::from_fn(|| detectors.poll_reading())
+        .filter(|r| r.code == "edge_hits_fall")
+        .map(|r| r.here.n)
+        .sum::<u64>();
+    assert_eq!(hits, requests.iter().filter(|r| r.route != 4).count() as u64);
+    detectors.handle_window(&window(&all), now(90));
+    assert_eq!(detectors.counters().too_late, 1);
 }

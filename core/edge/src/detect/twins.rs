@@ -42,6 +42,8 @@ const LOAD_RATIO: u64 = 3;
 const LOAD_RATIO_OF: u64 = 2;
 /// Windows that are put together where there is little traffic.
 const WINDOWS_MAX: u32 = 10;
+/// Windows after which a median is enough.
+const WINDOWS_PATIENT: u32 = 5;
 
 /// The servers of one route, over as many windows as it takes to tell.
 #[derive(Debug, Default)]
@@ -109,7 +111,8 @@ impl Group {
         let mut counts: Vec<u64> = self.servers.values().map(Histogram::count).collect();
         counts.sort_unstable();
         let middle = counts.get(counts.len() / 2).copied().unwrap_or(0);
-        middle >= REQUESTS_P90_MIN || self.windows >= WINDOWS_MAX
+        let waited = self.windows >= WINDOWS_PATIENT && middle >= REQUESTS_MIN;
+        middle >= REQUESTS_P90_MIN || waited || self.windows >= WINDOWS_MAX
     }
 
     fn judge(&self, server: &Arc<str>, locus: Locus) -> Judgement {
