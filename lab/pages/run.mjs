@@ -24,6 +24,13 @@ const pages = {
   checks: "/checks",
   run: "/checks/books:home:direct?show=slow",
   failed: "/checks/shop:home:web2?show=failed",
+  edge: "/edge?r=1h",
+  "edge-server": "/edge?r=1h&server=app7&backend=bidders",
+  "edge-route": "/edge?r=3h&route=%2Fimp",
+  "edge-nothing": "/edge?r=1h&code=404&server=app7",
+  "edge-slow": "/edge/slow?r=1h",
+  "edge-slow-found": "/edge/slow?r=1h&compare=before&order=slowest&min_ms=40&server=app7&asn=64501",
+  "edge-slow-none": "/edge/slow?r=1h&country=ZZ",
   query: "/query?query=max+by+(path)+(max_over_time(probe_duration_seconds%7Bservice%3D%22shop%22%7D%5B5m%5D))",
   keys: "/keys",
   missing: "/services/nowhere",
@@ -116,6 +123,46 @@ for (const [name, path] of Object.entries(pages)) {
       must(await page.locator("h1").count() === 1, "no h1");
     }));
 }
+
+await test("the edge's table adds up, and every click narrows the page", () =>
+  open(seeded + "/edge?r=1h", {}, async (page) => {
+    const number = (text) => Number(text.replace(/[^0-9]/g, ""));
+    const hits = async (of) => (await page.locator(`table.edge ${of} td:nth-child(2)`).allInnerTexts()).map(number);
+    const sum = (all) => all.reduce((a, b) => a + b, 0);
+    const [whole] = await hits("tbody tr:last-child");
+    for (const level of [".l0", ".l1", ".l2"]) must(sum(await hits(level)) === whole, `${level} adds up to ${sum(await hits(level))}, not ${whole}`);
+    must((await page.locator("h1").innerText()).includes("app7"), "the finding does not lead");
+    await Promise.all([page.waitForURL(/server=app7/), page.locator("table.edge tr.hot a").click()]);
+    must((await hits("tbody tr:last-child"))[0] < whole, "the page was not narrowed");
+    await page.locator("#common").scrollIntoViewIfNeeded();
+    await Promise.all([page.waitForURL(/asn=64501/), page.locator(".facets a", { hasText: "AS64501" }).first().click()]);
+    must((await page.locator("main").innerText()).includes("not told apart"), "an unanswerable question is not told as one");
+    await Promise.all([page.waitForURL((url) => !url.search.includes("asn=")), page.locator(".chips a", { hasText: "AS64501" }).click()]);
+  }));
+
+await test("slow requests are found by a form without script, and shown whole", () =>
+  open(seeded + "/edge/slow?r=1h", { script: false }, async (page) => {
+    await page.locator("#f-min_ms").fill("40");
+    await page.locator("#f-path").fill("/bid");
+    await page.locator("#f-path").press("Enter");
+    await page.waitForURL(/path=%2Fbid/);
+    must(page.url().includes("r=1h"), "the range was lost");
+    const all = page.locator("table.slow tbody tr");
+    must(await all.count() > 5, `${await all.count()} rows`);
+    await all.first().locator("summary").click();
+    const text = await all.first().locator("dl").innerText();
+    must(text.includes("exact") && text.includes("mixed"), text.slice(0, 300));
+    await page.getByText("Further requests").click();
+    await page.waitForURL(/after=/);
+    must(await all.count() > 5, "the next page is empty");
+  }));
+
+await test("a rejected line is shown with its reason and never run", () =>
+  open(seeded + "/edge?r=1h", {}, async (page) => {
+    const source = page.locator("section", { has: page.locator("#sources") });
+    await source.locator("summary").first().click();
+    must((await source.innerText()).includes("<script>alert(1)</script>"), "no sample");
+  }));
 
 await test("what comes from outside is shown and never run", () =>
   open(seeded + "/checks/books:home:direct?show=slow", {}, async (page) => {
@@ -239,6 +286,11 @@ if (empty) {
       await sound(page, complaints, "start", true);
     }));
   }
+  await test("the edge says how to begin", () => open(empty + "/edge", { width: 390 }, async (page, complaints) => {
+    await page.screenshot({ path: `${output}/edge-start.png`, fullPage: true });
+    await sound(page, complaints, "edge-start", true);
+    must((await page.locator("main").innerText()).includes("option httplog"), "no line for HAProxy");
+  }));
   await test("the first address is watched, without script and without configuration", () =>
     open(empty + "/", { script: false }, async (page) => {
       await page.locator("#url").fill(new URL("/healthz", seeded).href);

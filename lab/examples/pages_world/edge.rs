@@ -329,6 +329,28 @@ fn findings(now_s: i64) -> Vec<Finding> {
     ]
 }
 
+/// A log for the source to read: the last seconds' lines, and a few that are none.
+pub(super) fn log(now_ms: i64) -> String {
+    let at = Wall::from_millis(now_ms - 20_000).to_string();
+    let (day, clock) = (&at[8..10], &at[11..19]);
+    let (year, month) = (&at[..4], at[5..7].parse::<usize>().unwrap_or(1));
+    let month =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+            [month - 1];
+    let line = |n: u64| {
+        format!(
+            "203.0.113.{}:50{n:03} [{day}/{month}/{year}:{clock}.{n:03}] sync sync/sync1 0/0/0/{}/{} 200 1800 - - ---- 3/3/1/1/0 0/0 \"GET /sync HTTP/1.1\"\n",
+            1 + n % 200,
+            2 + n % 3,
+            3 + n % 3
+        )
+    };
+    let mut text: String = (0..400).map(line).collect();
+    text.push_str("<script>alert(1)</script> \u{1b}[31m this is no line of a log\n");
+    text.push_str("203.0.113.9:5000 [yesterday] sync sync/sync1 0/0/0/2/3 200 1\n");
+    text
+}
+
 /// The same networks as the configuration's table.
 fn networks() -> AsnTable {
     let range = |net: [u8; 3], asn, name: &str| Range {

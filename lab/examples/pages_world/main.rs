@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use whyslow::config::{Current, Origin};
+use whyslow::edge::Edge;
 use whyslow::live::{Event, Live, RunEvent};
 use whyslow::storage::{Batch, Db, StoreOptions, StoredRun};
 use whyslow::web::access::Access;
@@ -24,6 +25,9 @@ use whyslow_probe::run::{
 const CONFIG: &str = "
 asn: [networks.csv]
 vantage: {name: lon1, country: GB, asn: 64500}
+edge:
+  - {name: lb1, input: 'file:lb1.log', format: haproxy, time_zone: UTC, service: shop}
+  - {name: lb2, input: 'file:not-there/lb2.log', format: nginx, service: shop}
 services:
   shop:
     owner: web
@@ -150,6 +154,7 @@ async fn main() -> anyhow::Result<()> {
     let config = dir.path().join("whyslow.yaml");
     std::fs::write(&config, if seeded { CONFIG } else { "vantage: {name: lon1}\n" })?;
     std::fs::write(dir.path().join("networks.csv"), NETWORKS)?;
+    std::fs::write(dir.path().join("lb1.log"), edge::log(now_ms()))?;
     let data = dir.path().join("data");
     let origin = Origin { file: Some(config), data: Some(data.clone()), ..Origin::default() };
     let current = Arc::new(Current::open(origin).map_err(|e| anyhow::anyhow!("{e}"))?);
@@ -160,14 +165,16 @@ async fn main() -> anyhow::Result<()> {
     let live = Live::default();
     let (_stop, stopping) = tokio::sync::watch::channel(false);
     let access = Access::new(listen, &[], None, &[])?;
-    let state = Arc::new(AppState::new(
+    let mut state = AppState::new(
         db.clone(),
         live.clone(),
         current,
         Default::default,
         access,
         stopping.clone(),
-    ));
+    );
+    state.edge = Arc::new(Edge::start(&state.config()));
+    let state = Arc::new(state);
     state.read_asn();
     let listener = tokio::net::TcpListener::bind(listen).await?;
     println!("http://{listen}/");

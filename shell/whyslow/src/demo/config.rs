@@ -16,7 +16,13 @@ pub const INSIDE_ASN: u32 = 64_500;
 pub const LOG_SOCKET: &str = "lb.sock";
 
 /// The configuration of the vantage that runs every check on every path and serves the pages.
-pub fn inside(shop: &Shop, data: &Path, listen: SocketAddr, ca_file: &Path) -> String {
+pub fn inside(
+    shop: &Shop,
+    data: &Path,
+    listen: SocketAddr,
+    ca_file: &Path,
+    log_socket: &Path,
+) -> String {
     let port = shop.balancer.port();
     let mut yaml = format!(
         "# Everything here is a demo: a sample shop on loopback, with faults on purpose.\n\
@@ -58,6 +64,13 @@ pub fn inside(shop: &Shop, data: &Path, listen: SocketAddr, ca_file: &Path) -> S
          every: 2s, timeout: 3s}}\n      \
          - {{name: name, kind: dns, target: {NAME}, paths: [lb, other-resolver], every: 2s, \
          warn: 300ms, timeout: 3s}}\n"
+    );
+    let _ = write!(
+        yaml,
+        "# The demo's balancer writes a line for each request it really served.\n\
+         edge:\n  - name: demo-lb\n    input: {}\n    format: haproxy\n    time_zone: UTC\n    \
+         service: shop\n    routes: [\"/\", \"/search\", \"/basket\", \"/item/*\"]\n    slow: 400ms\n",
+        serde_json::Value::from(format!("unix-stream:{}", log_socket.display())),
     );
     yaml
 }
@@ -110,9 +123,10 @@ mod tests {
         let shop = Shop::open(&conditions, Log::nowhere()).await.unwrap();
         let (data, ca) = (Path::new("/tmp/a \"b\""), Path::new("/tmp/ca.pem"));
         let listen = SocketAddr::from(([127, 0, 0, 1], 7070));
-        let config = read_back(inside(&shop, data, listen, ca));
+        let config = read_back(inside(&shop, data, listen, ca, Path::new("/tmp/a b/lb.sock")));
         let ids: Vec<String> = config.planned_checks().iter().map(|p| p.id.to_string()).collect();
         assert_eq!(ids.len(), 13, "{ids:?}");
+        assert_eq!(config.edge[0].input.to_string(), "unix-stream:/tmp/a b/lb.sock");
         for id in ["shop:home:lb", "shop:home:other-resolver", "shop:port:web1", "shop:name:lb"] {
             assert!(ids.iter().any(|i| i == id), "{id} is not among {ids:?}");
         }

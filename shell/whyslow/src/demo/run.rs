@@ -143,7 +143,7 @@ fn write_files(dir: &Path, shop: &Shop, listen: SocketAddr) -> Result<PathBuf> {
         let text = config::client(shop, network, &data, &ca);
         write(&client_file(network.vantage), &text)?;
     }
-    write("demo.yaml", &config::inside(shop, &data, listen, &ca))
+    write("demo.yaml", &config::inside(shop, &data, listen, &ca, &dir.join(config::LOG_SOCKET)))
 }
 
 fn client_file(vantage: &str) -> String {

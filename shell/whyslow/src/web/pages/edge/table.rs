@@ -49,7 +49,7 @@ pub(super) fn section(edge: &Edge, span: &Span) -> Markup {
         @if tree.lines.is_empty() && !tree.all.is_empty() {
             p.note { "The source names no vip, backend or server." }
         }
-        @if tree.all.is_empty() { p.note { "No request in this range" @if !edge.filter.is_empty() { " fits the filter" } "." } }
+        @if tree.all.is_empty() { p.note { (nothing(&edge.filter)) } }
     };
     frame::section("by-server", "By vip, backend, server", &note, Some(end), &content)
 }
@@ -73,6 +73,22 @@ fn completeness(edge: &Edge) -> String {
         Some(Complete::Unknown { seen, missing }) => {
             format!("incomplete: {} lines seen, at least {} missing", big(seen), big(missing))
         }
+    }
+}
+
+/// Why the table is empty.
+fn nothing(filter: &Filter) -> String {
+    let fields: Vec<&str> =
+        filter.all().map(|(f, _)| f).filter(|f| f.in_rows()).map(Field::words).collect();
+    match fields.as_slice() {
+        [] => "No request in this range.".to_owned(),
+        [one] => format!("No request in this range has this {one}."),
+        many => format!(
+            "No request in this range fits, or {} are not told apart together: windows tell vip and \
+             backend apart with server and route, or with one of code, client network and client \
+             prefix. The slow requests tell all of them.",
+            many.join(" and ")
+        ),
     }
 }
 
