@@ -346,8 +346,8 @@ pub(super) fn log(now_ms: i64) -> String {
         )
     };
     let mut text: String = (0..400).map(line).collect();
-    text.push_str("<script>alert(1)</script> \u{1b}[31m this is no line of a log\n");
     text.push_str("203.0.113.9:5000 [yesterday] sync sync/sync1 0/0/0/2/3 200 1\n");
+    text.push_str("<script>alert(1)</script> \u{1b}[31m this is no line of a log\n");
     text
 }
 

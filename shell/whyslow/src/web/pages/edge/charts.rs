@@ -112,7 +112,7 @@ pub(super) fn phases_section(edge: &Edge, span: &Span) -> Markup {
             }
             (crate::web::pages::chart::axis(span))
         }
-        div.tw tabindex="0" role="region" aria-label="Phases" { table.phases {
+        div.tw tabindex="0" role="region" aria-label="Phases" { table.wide {
             thead { tr {
                 th { "Phase" } th { "Share of all time" } th.n { } th.n { "p50, ms" } th.n { "p90, ms" } th.n { "p99, ms" } th.n { "requests" } th { "How well it is known" }
             } }

@@ -26,9 +26,18 @@ pub(super) fn section(common: &Common, filter: &Filter, span: &Span, names: &Nam
             p.note { "There is nothing to tell them apart by: " @if common.slow == 0 { "no request took that long." } @else { "all of them share one server, route and network." } }
         }
         div.grid.facets { @for facet in &common.facets { (one(facet, common, filter, span, names)) } }
-        p.note { a href=(span.link(&slow.path("/edge/slow"))) { "Show the slow requests" } ", with phases and addresses, as far as they were kept." }
+        p.note {
+            @if clients_untold(filter) { "Windows do not tell clients apart beside a server, route or code. " }
+            a href=(span.link(&slow.path("/edge/slow"))) { "Show the slow requests" }
+            ", with phases and addresses, as far as they were kept."
+        }
     };
     frame::section("common", "What slow requests have in common", &note, None, &content)
+}
+
+/// Whether the filter asks for something beside which no window has clients.
+fn clients_untold(filter: &Filter) -> bool {
+    [Field::Server, Field::Route, Field::Code].into_iter().any(|field| filter.get(field).is_some())
 }
 
 fn one(facet: &Facet, common: &Common, filter: &Filter, span: &Span, names: &Names<'_>) -> Markup {

@@ -94,7 +94,7 @@ fn said(readings: &[Reading], span: &Span) -> Markup {
 
 fn table(readings: &[Reading], span: &Span) -> Markup {
     html! {
-        div.tw tabindex="0" role="region" aria-label="Readings" { table {
+        div.tw tabindex="0" role="region" aria-label="Readings" { table.wide {
             thead { tr { th { "Status" } th { "Detector" } th { "About" } th { "Here" } th { "Against" } th { "Window" } th.n { "Complete" } } }
             tbody { @for reading in readings { tr {
                 td { (status(reading.status)) }

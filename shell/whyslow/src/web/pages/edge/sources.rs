@@ -22,7 +22,7 @@ pub(super) fn section(sources: &[Source], span: &Span) -> Markup {
     let content = html! {
         @if sources.is_empty() { p.note { "What is shown above was stored before." } }
         @else {
-            div.tw tabindex="0" role="region" aria-label="Sources" { table {
+            div.tw tabindex="0" role="region" aria-label="Sources" { table.wide {
                 thead { tr {
                     th { "Source" } th { "Reads" } th { "Format" } th { "State" } th.n { "Lines" } th.n { "Sent" } th.n { "Missing" } th.n { "Rejected" } th { "Last line" }
                 } }
@@ -66,7 +66,10 @@ fn rejects(source: &Source) -> Markup {
                 tbody { @for r in &source.rejects { tr {
                     th scope="row" { (visible(&r.reason)) }
                     td.n { (big(r.count)) }
-                    td.tg { code { (shortened(&visible(&r.sample), SAMPLE_SHOWN)) } }
+                    td.tg {
+                        @if r.sample.is_empty() { span.meta { "not kept" } }
+                        @else { code { (shortened(&visible(&r.sample), SAMPLE_SHOWN)) } }
+                    }
                 } } }
             } }
         }

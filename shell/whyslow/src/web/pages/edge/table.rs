@@ -29,7 +29,8 @@ pub(super) fn section(edge: &Edge, span: &Span) -> Markup {
     );
     let csv = span.link(&edge.filter.path("/api/v1/edge.csv"));
     let json = span.link(&edge.filter.path("/api/v1/edge"));
-    let end = html! { p.end.meta { a href=(csv) { "CSV" } " \u{a0} " a href=(json) { "JSON" } } };
+    let slow = span.link(&edge.filter.path("/edge/slow"));
+    let end = html! { p.end.meta { a href=(slow) { "Slow requests" } " \u{a0} " a href=(csv) { "CSV" } " \u{a0} " a href=(json) { "JSON" } } };
     let lines = tree.lines.iter().flat_map(|line| &line.p99_ms).chain(&tree.all_p99_ms);
     let top = lines.flatten().copied().fold(0.0, f64::max) * 1.1;
     let content = html! {

@@ -29,7 +29,9 @@ pub fn width_of(span: &Span, window_s: i64) -> i64 {
 /// One stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bin {
-    /// Its start, in milliseconds since the epoch.
+    /// The start of its windows, which may lie before the range.
+    pub start_ms: i64,
+    /// Its start within the range, in milliseconds since the epoch.
     pub from_ms: i64,
     /// Its end, exclusive.
     pub to_ms: i64,
@@ -48,6 +50,7 @@ pub fn bins<'a>(rows: impl IntoIterator<Item = &'a Row>, span: &Span, width_s: i
         }
     }
     let bin = |(at, sum)| Bin {
+        start_ms: at * 1000,
         from_ms: i64::max(at * 1000, span.from_ms),
         to_ms: i64::min((at + width_s) * 1000, span.to_ms),
         sum,

@@ -153,7 +153,9 @@ fn facet(rows: &[Row], filter: &Filter, field: Field, over: i32) -> Option<Facet
     values.sort_by(|a, b| {
         b.stands_out().cmp(&a.stands_out()).then(b.slow.cmp(&a.slow)).then(a.value.cmp(&b.value))
     });
-    let rest = values.split_off(values.len().min(VALUES_LISTED));
+    // One value alone needs no line for others.
+    let listed = if values.len() == VALUES_LISTED + 1 { values.len() } else { VALUES_LISTED };
+    let rest = values.split_off(values.len().min(listed));
     let others = (!rest.is_empty()).then(|| {
         let sum = |of: fn(&Value) -> f64| rest.iter().map(of).sum();
         let value = Value {

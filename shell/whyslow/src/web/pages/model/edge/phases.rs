@@ -69,7 +69,7 @@ pub const fn phase_words(phase: EdgePhase) -> &'static str {
 /// How many requests were in each phase at once, on average over a bin: its time, summed, by the
 /// bin's seconds (Little's law). Unlike percentiles these add up.
 pub fn under_way(bin: &Bin) -> [f64; 6] {
-    let seconds = float(u64::try_from((bin.to_ms - bin.from_ms).max(1)).unwrap_or(1)) / 1000.0;
+    let seconds = float(u64::try_from((bin.to_ms - bin.start_ms).max(1)).unwrap_or(1)) / 1000.0;
     EdgePhase::ALL.map(|phase| float(bin.sum.totals.phase(phase).timing.sum_us) / 1e6 / seconds)
 }
 
@@ -89,7 +89,7 @@ mod tests {
         assert!((share(EdgePhase::Wait).unwrap() - 0.9).abs() < 1e-9);
         assert!((share(EdgePhase::Queue).unwrap() - 0.1).abs() < 1e-9);
         assert_eq!((share(EdgePhase::Body), found[4].told), (None, 0));
-        let bin = Bin { from_ms: 0, to_ms: 10_000, sum: Sum::of([&one]) };
+        let bin = Bin { start_ms: 0, from_ms: 0, to_ms: 10_000, sum: Sum::of([&one]) };
         assert!((under_way(&bin)[EdgePhase::Wait as usize] - 0.27).abs() < 1e-9);
     }
 }
