@@ -183,6 +183,16 @@ pub const GRAPHITE_DEPTH_MAX: usize = 32;
 pub const GRAPHITE_TARGETS_MAX: usize = 256;
 /// Points of all series that one request lays out in memory.
 pub const GRAPHITE_POINTS_MAX: usize = 20_000_000;
+/// Bytes of one line of Graphite's plaintext.
+pub const GRAPHITE_LINE_BYTES_MAX: usize = 4096;
+/// Connections that lines come in by; further ones are turned away and counted.
+pub const GRAPHITE_CONNECTIONS_MAX: usize = 256;
+/// Bytes written to a Graphite that are written again over the next connection.
+pub const GRAPHITE_REPEATED_BYTES_MAX: usize = 8 << 20;
+/// Samples of one remote-write request that is sent.
+pub const REMOTE_WRITE_SAMPLES_MAX: usize = 5000;
+/// Receivers of remote write.
+pub const REMOTE_WRITES_MAX: usize = 16;
 /// Keys of one balancer's log that have series; more are counted together as `other`.
 pub const EDGE_OUT_KEYS_MAX: usize = 10_000;
 /// Window rows remembered so that a revision adds only what it has more.

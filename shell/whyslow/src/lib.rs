@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod edge;
 pub mod edge_out;
+pub mod links;
 pub mod live;
 pub mod pipeline;
 pub mod prober;

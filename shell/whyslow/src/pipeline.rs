@@ -22,7 +22,7 @@ use crate::edge::Edge;
 use crate::live::Live;
 use crate::prober::sockets::Sockets;
 use crate::prober::{Plan, Prober};
-use crate::storage::{BadRetention, Db, Limits, Retention, StorageError, StoreOptions};
+use crate::storage::{BadRetention, Db, Limits, Retention, StorageError, StoreOptions, Tap};
 use crate::web::access::{Access, NeedsToken};
 use crate::web::server;
 use crate::web::state::AppState;
@@ -117,6 +117,8 @@ impl Running {
         let mut state = AppState::new(db, live, current, probing, access, stopping.clone());
         state.edge = Arc::new(Edge::start(&config));
         state.read_asn();
+        state.db.tap(Arc::clone(&state.links) as Arc<dyn Tap>);
+        state.links.reload(&config, &state.db, &state.outputs).await;
         let state = Arc::new(state);
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
         Ok(Self { state, prober, web, stop, address })
@@ -160,6 +162,7 @@ impl Running {
         blocking("the logs that are read", move || edge.stop()).await;
         // It fails only where the role is gone already.
         let _ = self.web.await;
+        self.state.links.stop().await;
         self.state.db.clone().close().await;
     }
 
@@ -169,6 +172,7 @@ impl Running {
         self.state.read_asn();
         let (edge, config) = (Arc::clone(&self.state.edge), Arc::clone(&snapshot.config));
         blocking("the logs that are read", move || edge.reload(&config)).await;
+        self.state.links.reload(&snapshot.config, &self.state.db, &self.state.outputs).await;
         match access(&snapshot.config, self.address) {
             Ok(access) => self.state.replace_access(access),
             Err(error) => tracing::error!("callers are judged by the old tokens: {error}"),

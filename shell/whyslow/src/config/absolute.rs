@@ -24,6 +24,8 @@ pub fn file_names(config: &mut Config, base: &Path) {
         }
     }
     config.token.iter_mut().for_each(|token| secret(token, base));
+    let remote = config.remote_write.iter_mut().filter_map(|r| r.token.as_mut());
+    remote.for_each(|token| secret(token, base));
     config.agents.values_mut().for_each(|agent| secret(&mut agent.token, base));
     for service in config.services.values_mut() {
         service.checks.iter_mut().for_each(|c| check(c, base));

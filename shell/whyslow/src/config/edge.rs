@@ -291,6 +291,8 @@ macro_rules! text {
     )*};
 }
 
+pub(super) use text;
+
 text! {
     Input: {
         "type": "string",

@@ -14,6 +14,7 @@ use whyslow_model::{Duration, limits};
 use whyslow_probe::spec::{CheckSpec, PathSpec, SecretRef};
 
 use super::edge::EdgeSource;
+use super::links::{Graphite, RemoteWrite};
 
 /// The whole configuration. Every key may be left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +44,12 @@ pub struct Config {
     /// Balancers' logs, which are read as they are written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub edge: Vec<EdgeSource>,
+    /// Graphite's plaintext: lines of other senders taken, values of balancers' windows sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graphite: Option<Graphite>,
+    /// Receivers of what is stored here, by Prometheus remote write.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remote_write: Vec<RemoteWrite>,
     /// Other whyslow agents, by name, that may post observations and samples here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<String, Agent>,
@@ -63,6 +70,8 @@ impl Default for Config {
             storage: Storage::default(),
             services: BTreeMap::new(),
             edge: Vec::new(),
+            graphite: None,
+            remote_write: Vec::new(),
             agents: BTreeMap::new(),
             asn: Vec::new(),
         }

@@ -23,7 +23,7 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 use std::sync::mpsc;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -105,6 +105,14 @@ pub struct StoredRun {
     pub json: String,
 }
 
+/// Somebody who wants to see what was stored.
+pub trait Tap: std::fmt::Debug + Send + Sync {
+    /// Whether there is any use in telling.
+    fn wants(&self) -> bool;
+    /// Takes samples that are safe.
+    fn stored(&self, columns: &Columns);
+}
+
 /// What became of an append.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
@@ -133,6 +141,7 @@ struct Inner {
     seed: Seed,
     /// Its sender lives as long as the writer.
     ended: watch::Receiver<()>,
+    tap: OnceLock<Arc<dyn Tap>>,
 }
 
 /// Samples that may wait to be written; an observation or a run counts as [`WEIGHT_OF_DOCUMENT`].
@@ -161,7 +170,17 @@ impl Db {
         });
         spawned.map_err(|e| StorageError::of_io("start the writer of", dir, &e))?;
         let room = Arc::new(Semaphore::new(QUEUE_WEIGHT_MAX as usize));
-        Ok(Self(Arc::new(Inner { head, files, retention, counters, queue, room, seed, ended })))
+        Ok(Self(Arc::new(Inner {
+            head,
+            files,
+            retention,
+            counters,
+            queue,
+            room,
+            seed,
+            ended,
+            tap: OnceLock::new(),
+        })))
     }
 
     /// Stores a batch; resolves when it is durable, and waits while the queue is full.
@@ -174,6 +193,8 @@ impl Db {
         for sample in &samples {
             columns.sample(sample);
         }
+        let tap = self.0.tap.get().filter(|tap| tap.wants() && !columns.is_empty());
+        let told = tap.map(|tap| (tap, columns.clone()));
         let documents = (observations.len() + runs.len() + edge.len()) * WEIGHT_OF_DOCUMENT;
         let weight = u32::try_from(columns.len() + documents).unwrap_or(u32::MAX);
         let weight = weight.clamp(1, QUEUE_WEIGHT_MAX);
@@ -184,7 +205,17 @@ impl Db {
         self.0.counters.queued(1);
         let sent = self.0.queue.send(Message::Append(Box::new(request)));
         sent.map_err(|_| StorageError::Closed)?;
-        answer.await.map_err(|_| StorageError::Closed)?
+        let appended = answer.await.map_err(|_| StorageError::Closed)??;
+        if let Some((tap, columns)) = told {
+            tap.stored(&columns);
+        }
+        Ok(appended)
+    }
+
+    /// Lets somebody see all samples that are stored from now on. Only the first one is let.
+    pub fn tap(&self, tap: Arc<dyn Tap>) {
+        // A second one is a mistake of ours that costs only what it would have seen.
+        let _ = self.0.tap.set(tap);
     }
 
     /// The process's hash seed, for tables keyed by what is stored.

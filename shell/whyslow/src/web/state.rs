@@ -10,6 +10,8 @@ use whyslow_model::limits::LIVE_STREAMS_MAX;
 use crate::asn::Tables;
 use crate::config::{Config, Current};
 use crate::edge::Edge;
+use crate::edge_out::Outputs;
+use crate::links::Links;
 use crate::live::Live;
 use crate::prober::ProberCounters;
 use crate::storage::{Db, StorageError};
@@ -32,6 +34,10 @@ pub struct AppState {
     pub probing: Probing,
     /// The balancers' logs that are read.
     pub edge: Arc<Edge>,
+    /// What windows of balancers' logs become.
+    pub outputs: Arc<Outputs>,
+    /// What comes from and goes to other systems.
+    pub links: Arc<Links>,
     /// What the listener counts of itself.
     pub web: WebCounts,
     /// Where queries take their turn.
@@ -78,6 +84,8 @@ impl AppState {
             families: Families::default(),
             probing: Probing(Box::new(probing)),
             edge: Arc::default(),
+            outputs: Arc::default(),
+            links: Arc::default(),
             web: WebCounts::default(),
             queries: Gate::default(),
             started: whyslow_sys::clock::wall(),

@@ -20,11 +20,16 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) async fn start(targets: &[&str]) -> Self {
+        Self::start_with(targets, "").await
+    }
+
+    /// With more lines of configuration.
+    pub(crate) async fn start_with(targets: &[&str], more: &str) -> Self {
         let dir = TempDir::new().expect("a directory");
         let path = |name: &str| dir.path().join(name);
         fs::write(path("token"), "agent-token\n").expect("a file");
         let config = "listen: 127.0.0.1:0\nagents: {web1: {token: {file: token}}}\n";
-        fs::write(path("whyslow.yaml"), config).expect("a file");
+        fs::write(path("whyslow.yaml"), format!("{config}{more}")).expect("a file");
         let origin = Origin {
             file: Some(path("whyslow.yaml")),
             data: Some(path("data")),
@@ -36,7 +41,7 @@ impl Up {
         Self { running, _dir: dir }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.running.address()
     }
 

@@ -7,6 +7,7 @@ mod certificates;
 mod cli;
 mod examples;
 mod graphite;
+mod links;
 mod nameserver;
 mod opener;
 mod peers;

@@ -3,6 +3,7 @@
 
 mod checks;
 mod edge;
+mod links;
 mod listener;
 mod names;
 mod storage;
@@ -26,7 +27,8 @@ pub(super) struct Places<'a> {
 /// One part's rules.
 type Rule = fn(&Config, &World<'_>, &mut Findings<'_, '_>);
 
-const ALL: [Rule; 5] = [names::apply, checks::apply, listener::apply, storage::apply, edge::apply];
+const ALL: [Rule; 6] =
+    [names::apply, checks::apply, listener::apply, storage::apply, edge::apply, links::apply];
 
 /// Applies every rule.
 pub(super) fn apply(

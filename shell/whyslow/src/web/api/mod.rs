@@ -7,6 +7,7 @@ pub mod exposition;
 pub mod families;
 pub mod graphite;
 pub mod in_force;
+pub(crate) mod links;
 pub mod live;
 pub mod marks;
 pub mod metrics;
