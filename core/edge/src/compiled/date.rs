@@ -1,5 +1,7 @@
 //! Dates as balancers write them, to microseconds since the epoch.
 
+use crate::stamp;
+
 /// A way of writing a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Date {
@@ -7,14 +9,20 @@ pub(super) enum Date {
     Clf,
     /// `22/Nov/2026:10:11:12.345` by the balancer's own clock, of `HAProxy`'s `%t`.
     Local,
-    /// RFC 3339, its zone perhaps without a colon or left out (UTC then).
+    /// RFC 3339, its zone perhaps without a colon.
     Iso,
+    /// `2026-11-22T10:11:12` by the balancer's own clock, or with a space for the T.
+    Civil,
+    /// `2026-11-22`.
+    Day,
+    /// `10:11:12`, perhaps with a fraction.
+    Time,
 }
 
 /// A time, and how many bytes it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Read {
-    /// Microseconds since the epoch.
+    /// Microseconds since the epoch; of [`Date::Time`] since midnight.
     pub(super) micros: i64,
     /// Bytes.
     pub(super) len: usize,
@@ -38,41 +46,19 @@ pub(super) fn read(date: Date, bytes: &[u8], zone_s: i32) -> Option<Read> {
             Some(Read { micros, len: 20 + more })
         }
         Date::Iso => iso(bytes),
+        Date::Civil => {
+            let date = day(bytes)?;
+            matches!(bytes.get(10), Some(b'T' | b' ')).then_some(())?;
+            let micros = date + clock(&bytes[11..])? - i64::from(zone_s) * SECOND;
+            Some(Read { micros, len: 19 })
+        }
+        Date::Day => Some(Read { micros: day(bytes)?, len: 10 }),
+        Date::Time => {
+            let clock = clock(bytes)?;
+            let (fraction, more) = fraction(&bytes[8..]);
+            Some(Read { micros: clock + fraction, len: 8 + more })
+        }
     }
-}
-
-/// Days from the epoch to a date of the Gregorian calendar; none where there is no such day.
-pub(super) fn days(year: i64, month: i64, day: i64) -> Option<i64> {
-    const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-    const LENGTH: [i64; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let index = usize::try_from(month - 1).ok()?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    if day < 1 || day > *LENGTH.get(index)? || (month == 2 && day == 29 && !leap) {
-        return None;
-    }
-    let past = year - 1;
-    // 719,162 days lie between the first day of the year 1 and the epoch.
-    let to_year = past * 365 + past / 4 - past / 100 + past / 400 - 719_162;
-    Some(to_year + BEFORE[index] + i64::from(leap && month > 2) + day - 1)
-}
-
-/// The number of a month of three English letters.
-pub(super) fn month(name: &[u8]) -> Option<i64> {
-    Some(match name {
-        b"Jan" => 1,
-        b"Feb" => 2,
-        b"Mar" => 3,
-        b"Apr" => 4,
-        b"May" => 5,
-        b"Jun" => 6,
-        b"Jul" => 7,
-        b"Aug" => 8,
-        b"Sep" => 9,
-        b"Oct" => 10,
-        b"Nov" => 11,
-        b"Dec" => 12,
-        _ => return None,
-    })
 }
 
 /// `22/Nov/2026:10:11:12`.
@@ -82,7 +68,7 @@ fn slashed(bytes: &[u8]) -> Option<i64> {
         return None;
     }
     let year = two(b[7], b[8])? * 100 + two(b[9], b[10])?;
-    let days = days(year, month(&b[3..6])?, two(b[0], b[1])?)?;
+    let days = stamp::days(year, stamp::month([b[3], b[4], b[5]])?, small(b[0], b[1])?)?;
     Some(days * DAY + clock(&b[12..])?)
 }
 
@@ -93,7 +79,7 @@ fn day(bytes: &[u8]) -> Option<i64> {
         return None;
     }
     let year = two(b[0], b[1])? * 100 + two(b[2], b[3])?;
-    Some(days(year, two(b[5], b[6])?, two(b[8], b[9])?)? * DAY)
+    Some(stamp::days(year, small(b[5], b[6])?, small(b[8], b[9])?)? * DAY)
 }
 
 /// `10:11:12`, a leap second included.
@@ -121,7 +107,7 @@ fn iso(bytes: &[u8]) -> Option<Read> {
             micros -= zone(bytes.get(len..len + size)?)? * SECOND;
             len += size;
         }
-        _ => {}
+        _ => return None,
     }
     Some(Read { micros, len })
 }
@@ -151,8 +137,12 @@ fn fraction(bytes: &[u8]) -> (i64, usize) {
 }
 
 fn two(tens: u8, ones: u8) -> Option<i64> {
+    small(tens, ones).map(i64::from)
+}
+
+fn small(tens: u8, ones: u8) -> Option<u8> {
     let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
+    (tens < 10 && ones < 10).then(|| tens * 10 + ones)
 }
 
 #[cfg(test)]
@@ -174,6 +164,9 @@ mod tests {
         assert_eq!(at(Date::Iso, "2026-11-22T10:11:12+01:00 "), Some((exact, 25)));
         assert_eq!(at(Date::Iso, "2026-11-22T09:11:12.5Z"), Some((exact + 500_000, 22)));
         assert_eq!(at(Date::Iso, "2026-11-22 04:11:12-0500"), Some((exact, 24)));
+        assert_eq!(at(Date::Civil, "2026-11-22 10:11:12.345"), Some((exact, 19)));
+        assert_eq!(at(Date::Day, "2026-11-22 "), Some((micros("2026-11-22T00:00:00Z"), 10)));
+        assert_eq!(at(Date::Time, "00:00:01.25"), Some((1_250_000, 11)));
     }
 
     #[test]
@@ -181,23 +174,20 @@ mod tests {
         for text in ["", "22/Nov/2026:10:11:12", "22/Nov/2026:10:11:12 0100", "31/Feb/2026:0"] {
             assert_eq!(read(Date::Clf, text.as_bytes(), 0), None, "{text}");
         }
-        for text in ["2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z"] {
+        for text in [
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T10:00:00",
+        ] {
             assert_eq!(read(Date::Iso, text.as_bytes(), 0), None, "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn days_agree_with_a_calendar(seconds in -60_000_000_000_i64..250_000_000_000) {
-            let t = jiff::Timestamp::from_second(seconds).unwrap();
-            let z = t.to_zoned(jiff::tz::TimeZone::UTC);
-            let (y, m, d) = (i64::from(z.year()), i64::from(z.month()), i64::from(z.day()));
-            prop_assert_eq!(days(y, m, d), Some(seconds.div_euclid(86_400)));
-        }
-
-        #[test]
         fn no_bytes_do_harm(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-            for date in [Date::Clf, Date::Local, Date::Iso] {
+            for date in [Date::Clf, Date::Local, Date::Iso, Date::Civil, Date::Day, Date::Time] {
                 if let Some(read) = read(date, &bytes, 0) {
                     prop_assert!(read.len <= bytes.len());
                 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::error::FormatError;
-use super::{haproxy, nginx};
+use super::{apache, envoy, haproxy, nginx, w3c};
 
 /// A balancer's language for log formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,12 @@ pub enum Language {
     Haproxy,
     /// nginx's `log_format`.
     Nginx,
+    /// Apache's `LogFormat`.
+    Apache,
+    /// Envoy's substitution format.
+    Envoy,
+    /// The `#Fields:` line of a W3C extended log.
+    W3c,
 }
 
 impl Language {
@@ -20,6 +26,9 @@ impl Language {
         match self {
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
+            Self::Apache => "Apache",
+            Self::Envoy => "Envoy",
+            Self::W3c => "W3C",
         }
     }
 }
@@ -41,15 +50,22 @@ pub(super) fn detect(format: &str) -> Result<Language, FormatError> {
     match format.split_whitespace().next() {
         Some("log-format") => return Ok(Language::Haproxy),
         Some("log_format") => return Ok(Language::Nginx),
+        Some("LogFormat" | "CustomLog") => return Ok(Language::Apache),
+        Some(w3c::FIELDS) => return Ok(Language::W3c),
         _ => {}
     }
-    if nginx::signs(format) > 0 {
-        return Ok(Language::Nginx);
+    let signs = [
+        (Language::Envoy, envoy::signs(format)),
+        (Language::Nginx, nginx::signs(format)),
+        (Language::Haproxy, haproxy::signs(format)),
+        (Language::Apache, apache::signs(format)),
+    ];
+    let most = signs.iter().map(|(_, n)| *n).max().unwrap_or(0);
+    let mut best = signs.iter().filter(|(_, n)| *n == most && most > 0);
+    match (best.next(), best.next()) {
+        (Some((language, _)), None) => Ok(*language),
+        _ => Err(FormatError::UnknownLanguage),
     }
-    if haproxy::signs(format) > 0 {
-        return Ok(Language::Haproxy);
-    }
-    Err(FormatError::UnknownLanguage)
 }
 
 /// The string without the quotes around all of it, if there are such.

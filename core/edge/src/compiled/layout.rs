@@ -60,6 +60,8 @@ pub(super) enum To {
     Text(Text),
     /// The client's address.
     Client,
+    /// The client's address and port.
+    ClientSocket,
     /// The line's time.
     Time,
 }
@@ -71,6 +73,8 @@ pub(super) enum Scale {
     One,
     /// So many times as much.
     Times(i64),
+    /// One such part.
+    Per(i64),
 }
 
 impl Scale {
@@ -79,6 +83,7 @@ impl Scale {
         match self {
             Self::One => read,
             Self::Times(n) => read.saturating_mul(n),
+            Self::Per(n) => read / n,
         }
     }
 }
@@ -314,8 +319,10 @@ fn going_on(layout: &Layout, i: usize) -> Option<&'static str> {
             return Some("the list may go on there");
         }
         Shape::List => ByteSet::ENTRY,
-        Shape::Date(Date::Clf) | Shape::Braced | Shape::Text { .. } => return None,
-        Shape::Date(Date::Local | Date::Iso) => ByteSet::DIGITS.with(b".,+-Zz"),
+        Shape::Date(Date::Clf | Date::Day | Date::Civil) | Shape::Braced | Shape::Text { .. } => {
+            return None;
+        }
+        Shape::Date(Date::Local | Date::Time | Date::Iso) => ByteSet::DIGITS.with(b".,+-Zz"),
     };
     match (literal.first(), layout.steps.get(i + 1)) {
         (Some(first), _) => more.has(*first).then_some("its own bytes stand behind it"),

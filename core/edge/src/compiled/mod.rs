@@ -7,11 +7,16 @@
 //!
 //! ```text
 //! '$remote_addr "$request" $status' ─ nginx ─┐
-//! '%ci:%cp [%tr] %ft %b/%s %TR…'  ─ haproxy ─┼─ Layout ─ line ─ Values ─ Record
+//! '%ci:%cp [%tr] %ft %b/%s %TR…'  ─ haproxy ─┤
+//! '%h %l %u %t "%r" %>s %b %D'     ─ apache ──┼─ Layout ─ line ─ Values ─ Record
+//! '[%START_TIME%] %RESPONSE_CODE%' ─ envoy ───┤
+//! '#Fields: date time c-ip'        ─ w3c ─────┘
 //! ```
 
+mod apache;
 mod bytes;
 mod date;
+mod envoy;
 mod error;
 mod haproxy;
 mod language;
@@ -21,6 +26,7 @@ mod number;
 mod request;
 mod scan;
 mod values;
+mod w3c;
 
 #[cfg(test)]
 mod tests;
@@ -38,9 +44,19 @@ use crate::record::Record;
 #[derive(Clone, Debug)]
 pub struct Compiled {
     layout: Layout,
-    /// The string has the request line, not its parts.
-    request_line: bool,
+    has: Has,
     reading: Reading,
+}
+
+/// What the string has at all, so that an empty field is not taken for none.
+#[derive(Clone, Copy, Debug)]
+struct Has {
+    /// The request line.
+    request: bool,
+    /// The path by itself.
+    path: bool,
+    /// The server's name, or nginx's list of them.
+    server: bool,
 }
 
 /// What a language knows of its fields beyond their names.
@@ -48,6 +64,9 @@ pub struct Compiled {
 enum Reading {
     Haproxy,
     Nginx(nginx::Facts),
+    Apache,
+    Envoy,
+    W3c,
 }
 
 /// Compiles a format string whose language is told by its own signs.
@@ -73,8 +92,16 @@ pub fn compile_as(language: Language, format: &str) -> Result<Compiled, FormatEr
             let facts = nginx::Facts::of(&layout);
             (layout, Reading::Nginx(facts))
         }
+        Language::Apache => (apache::layout(format)?, Reading::Apache),
+        Language::Envoy => (envoy::layout(format)?, Reading::Envoy),
+        Language::W3c => (w3c::layout(format)?, Reading::W3c),
     };
-    Ok(Compiled { request_line: layout.has_text(Text::Request), layout, reading })
+    let has = Has {
+        request: layout.has_text(Text::Request),
+        path: layout.has_text(Text::Path),
+        server: layout.has_text(Text::Server) || layout.has_text(Text::UpstreamAddr),
+    };
+    Ok(Compiled { layout, has, reading })
 }
 
 impl Compiled {
@@ -83,6 +110,9 @@ impl Compiled {
         match self.reading {
             Reading::Haproxy => Language::Haproxy,
             Reading::Nginx(_) => Language::Nginx,
+            Reading::Apache => Language::Apache,
+            Reading::Envoy => Language::Envoy,
+            Reading::W3c => Language::W3c,
         }
     }
 
@@ -104,6 +134,9 @@ impl Compiled {
 
     fn values<'a>(&self, line: &'a [u8], context: &Context) -> Result<Values<'a>, Reject> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.first() == Some(&b'#') && matches!(self.reading, Reading::W3c) {
+            return Err(Reject::NotARequest("a line of the header"));
+        }
         let mut values = Values::new();
         scan::scan(&self.layout, line, context.zone_s, &mut values)?;
         if values.number(Number::Code).is_some_and(|code| code > 999) {
@@ -127,14 +160,23 @@ impl Parse for Compiled {
         let mut record =
             Record { at_us: values.time_us(), truncated: values.truncated, ..Record::default() };
         fill(&mut record, &values);
-        request::fill(&mut record, &values, self.request_line, scratch);
+        request::fill(&mut record, &values, self.has, scratch);
         match &self.reading {
             Reading::Haproxy => haproxy::read(&mut record, &values),
             Reading::Nginx(facts) => nginx::read(&mut record, &values, *facts),
+            Reading::Apache => apache::read(&mut record, &values),
+            Reading::Envoy => envoy::read(&mut record, &values, self.has.server),
+            Reading::W3c => w3c::read(&mut record, &values),
+        }
+        if self.has.server && record.server.is_empty() {
+            record.server = NO_SERVER;
         }
         Ok(record)
     }
 }
+
+/// Stands for a server where none was chosen, in the word of `HAProxy`.
+const NO_SERVER: &[u8] = b"<NOSRV>";
 
 /// What all languages say alike.
 fn fill<'a>(record: &mut Record<'a>, values: &Values<'a>) {

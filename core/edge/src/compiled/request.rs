@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 
+use super::Has;
 use super::values::{Text, Values};
 use crate::format::Scratch;
 use crate::record::Record;
@@ -9,17 +10,20 @@ use crate::record::Record;
 /// The path of a request that the balancer did not understand.
 const BAD: &[u8] = b"<BADREQ>";
 
-/// Fills method, path and host; `of_line` where the format has the request line.
+/// Fills method, path and host.
 pub(super) fn fill<'a>(
     record: &mut Record<'a>,
     values: &Values<'a>,
-    of_line: bool,
+    has: Has,
     scratch: &'a mut Scratch,
 ) {
     let line = values.text(Text::Request);
-    let path = if line.is_empty() && !of_line {
+    let path = if line.is_empty() && !has.request {
         record.method = values.told(Text::Method);
-        values.told(Text::Path)
+        match values.told(Text::Path) {
+            b"" if has.path => BAD,
+            path => path,
+        }
     } else {
         let (method, target) = split(line);
         record.method = method;
@@ -104,7 +108,8 @@ mod tests {
         let (mut values, mut record) = (Values::new(), Record::default());
         let mut scratch = Scratch::default();
         values.set_text(Text::Request, line.as_bytes());
-        fill(&mut record, &values, true, &mut scratch);
+        let has = Has { request: true, path: false, server: false };
+        fill(&mut record, &values, has, &mut scratch);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (text(record.method), text(record.host), text(record.path))
     }

@@ -6,7 +6,7 @@ use super::bytes::ByteSet;
 use super::date;
 use super::layout::{End, Layout, Shape, Step, To};
 use super::number;
-use super::values::{Values, address};
+use super::values::{Number, Values, address};
 use crate::format::Reject;
 
 /// Entries of one upstream list that are looked at; nginx tries no more servers than there are.
@@ -124,7 +124,7 @@ impl<'a> Run<'_, 'a> {
                 match step.item.to {
                     To::Time => values.at_us = Some(read.micros),
                     To::Number(number, _) => values.set(number, Some(read.micros), false),
-                    To::Nothing | To::Text(_) | To::Client => {}
+                    To::Nothing | To::Text(_) | To::Client | To::ClientSocket => {}
                 }
                 Ok(at + read.len)
             }
@@ -192,6 +192,12 @@ fn keep<'a>(step: &Step, field: &'a [u8], values: &mut Values<'a>) {
     match step.item.to {
         To::Text(text) => values.set_text(text, field),
         To::Client => values.client = address(field),
+        To::ClientSocket => {
+            let colon = memchr::memrchr(b':', field).unwrap_or(field.len());
+            values.client = address(&field[..colon]);
+            let port = number::integer(field.get(colon + 1..).unwrap_or_default());
+            values.set(Number::ClientPort, port.and_then(|p| p.value), false);
+        }
         To::Nothing | To::Number(_, _) | To::Time => {}
     }
 }

@@ -53,6 +53,24 @@ pub(super) enum Number {
     Idle,
     /// Handshake, idle and receiving the request (Tq).
     Arrival,
+    /// Sending what was left of the response, once the server had sent all of it.
+    ClientOut,
+    /// From the request's start to the response's first byte.
+    FirstByte,
+    /// From the request's start to its last byte.
+    Upload,
+    /// From the response's first byte to the last one sent to the client.
+    Download,
+    /// From asking the server to its response headers, connecting and queueing included.
+    Service,
+    /// Servers asked.
+    Attempts,
+    /// IIS's error of the socket.
+    SocketError,
+    /// A day's start, in microseconds since the epoch.
+    Day,
+    /// The time since a day's start.
+    DayTime,
 }
 
 /// A field kept as text.
@@ -94,7 +112,7 @@ pub(super) enum Text {
     UpstreamBytes,
 }
 
-const NUMBERS: usize = Number::Arrival as usize + 1;
+const NUMBERS: usize = Number::DayTime as usize + 1;
 const TEXTS: usize = Text::UpstreamBytes as usize + 1;
 // Each number has a bit for its plus.
 const _: () = assert!(NUMBERS <= 64, "more numbers than bits");
@@ -186,7 +204,9 @@ impl<'a> Values<'a> {
 
     /// The line's time: of one field, or put together from two.
     pub(super) fn time_us(&self) -> Option<i64> {
-        let whole = self.number(Number::Epoch);
+        let whole = self
+            .number(Number::Epoch)
+            .or_else(|| self.number(Number::Day)?.checked_add(self.number(Number::DayTime)?));
         let fraction = self.number(Number::Fraction);
         match (self.at_us, whole) {
             (None, None) => None,

@@ -17,7 +17,7 @@ pub(super) const FORMAT: Format = Format {
 /// As nginx ships it under this name. Ident and user are one text: neither is kept.
 pub(super) const COMBINED: &str = "$remote_addr $ident $remote_user [$time_local] \"$request\" \
                                    $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
-const COMMON: &str =
+pub(super) const COMMON: &str =
     "$remote_addr $ident $remote_user [$time_local] \"$request\" $status $body_bytes_sent";
 
 #[cfg(test)]

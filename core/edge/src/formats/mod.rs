@@ -1,6 +1,7 @@
 //! The formats there are, one file each.
 
 mod alb;
+mod apache;
 mod caddy;
 mod client;
 mod cloudflare;
@@ -12,6 +13,7 @@ pub mod haproxy;
 mod haproxy_error;
 mod haproxy_http;
 mod haproxy_tcp;
+pub mod iis;
 mod json;
 mod nginx;
 mod request;
@@ -34,6 +36,8 @@ pub const ALL: &[Format] = &[
     f5::FORMAT,
     nginx::FORMAT,
     common::FORMAT,
+    apache::FORMAT,
+    iis::FORMAT,
 ];
 
 /// The format of a name.

@@ -34,14 +34,20 @@ const INGRESS: &str = "$remote_addr $ident $remote_user [$time_local] \"$request
      [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length \
      $upstream_response_time $upstream_status $req_id";
 
-/// Several format strings of nginx, the first that takes a line reads it.
+/// Several format strings, the first that takes a line reads it.
 #[derive(Debug)]
 pub(super) struct Strings(Vec<Compiled>);
 
 impl Strings {
-    /// A parser of these strings.
+    /// A parser of these strings of nginx.
     pub(super) fn parser(strings: &[&str]) -> Box<dyn Parse> {
-        let compiled = strings.iter().map(|s| compile_as(Language::Nginx, s));
+        let strings: Vec<_> = strings.iter().map(|s| (Language::Nginx, *s)).collect();
+        Self::of(&strings)
+    }
+
+    /// A parser of these strings.
+    pub(super) fn of(strings: &[(Language, &str)]) -> Box<dyn Parse> {
+        let compiled = strings.iter().map(|(language, s)| compile_as(*language, s));
         // None is refused: a test compiles them all.
         Box::new(Self(compiled.filter_map(Result::ok).collect()))
     }

@@ -48,7 +48,7 @@ pub(super) fn layout(format: &str) -> Result<Layout, FormatError> {
 
 /// How surely the string is `HAProxy`'s: its known items, if it has one no other language has.
 pub(super) fn signs(format: &str) -> usize {
-    let (mut known, mut own) = (0, 0);
+    let (mut known, mut own, mut unknown) = (0_usize, 0_usize, 0_usize);
     for (at, _) in format.match_indices('%') {
         match Sign::at(&format[at..]) {
             Ok(sign) if sign.expression.is_some() => own += 1,
@@ -56,10 +56,11 @@ pub(super) fn signs(format: &str) -> usize {
                 known += 1;
                 own += usize::from(sign.name.len() > 1);
             }
+            Ok(sign) if !sign.name.is_empty() && sign.name != "o" => unknown += 2,
             Ok(_) | Err(_) => {}
         }
     }
-    if own == 0 { 0 } else { known + own }
+    if own == 0 && unknown > 0 { 0 } else { (known + own).saturating_sub(unknown) }
 }
 
 /// One `%…` taken apart.

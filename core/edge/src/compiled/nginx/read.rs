@@ -6,12 +6,12 @@
 //! figures are the last one's; what failed before it is kept beside it. What the request took
 //! beyond all attempts went to receiving it, sending the answer, and nginx's own work.
 
-use whyslow_model::Segment;
 use whyslow_model::limits::EDGE_ATTEMPTS_MAX;
 
 use super::super::layout::Layout;
 use super::super::number;
 use super::super::values::{Number, Text, Values};
+use crate::blame;
 use crate::record::{Attempt, EdgePhase, Record, Span};
 
 /// A body of more bytes than nginx holds in memory for one response by default (8 buffers of 8 KiB)
@@ -51,7 +51,11 @@ pub(in super::super) fn read<'a>(record: &mut Record<'a>, values: &Values<'a>, f
     record.total = total.map_or(Span::ABSENT, Span::exact);
     let tried = tried(record, values);
     record.end.local = facts.upstream && tried.is_none();
-    record.end.client_aborted = record.code == 499
+    // A server that was asked and had not answered kept the client waiting.
+    let kept_waiting = tried.as_ref().is_some_and(|t| t.last.header_us.is_none());
+    let blame = blame::nginx(record.code, kept_waiting);
+    record.end.blames = blame.blames;
+    record.end.client_aborted = blame.client_aborted
         || facts.completion && values.told(Text::Completion).is_empty() && cut_short(values);
     if let Some(Tried { last, total_us }) = &tried {
         server_phases(record, last, facts);
@@ -63,19 +67,6 @@ pub(in super::super) fn read<'a>(record: &mut Record<'a>, values: &Values<'a>, f
                 record.phases.set(EdgePhase::Body, span);
             }
         }
-    }
-    record.end.blames = blames(record.code, tried.is_some(), facts.upstream);
-}
-
-/// The part of the world a status of nginx's own points at.
-fn blames(code: u16, asked_a_server: bool, tells_servers: bool) -> Option<Segment> {
-    match code {
-        // It left, sent no proper request or certificate, or was too slow to send one.
-        494..=497 | 499 => Some(Segment::Client),
-        408 if tells_servers && !asked_a_server => Some(Segment::Client),
-        502 | 504 => Some(Segment::Backend),
-        503 if tells_servers && !asked_a_server => Some(Segment::Edge),
-        _ => None,
     }
 }
 
