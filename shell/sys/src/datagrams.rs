@@ -23,6 +23,20 @@ pub struct Datagrams {
     buffer_bytes: usize,
 }
 
+/// What the kernel holds for a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Bytes of memory that wait to be taken.
+    pub waiting_bytes: u32,
+    /// Datagrams dropped for want of room since the socket was opened; it wraps at 2³².
+    pub dropped: u32,
+}
+
+/// `include/uapi/linux/sock_diag.h`: the option, and how many words it gives (the first is the
+/// memory in use for receiving, the last the drops).
+const SO_MEMINFO: i32 = 55;
+const MEMORY_WORDS: usize = 9;
+
 /// Room for one batch of datagrams; used again and again.
 pub struct Batch {
     bytes: Box<[u8]>,
@@ -66,6 +80,23 @@ impl Datagrams {
     /// bookkeeping takes its share of them.
     pub const fn buffer_bytes(&self) -> usize {
         self.buffer_bytes
+    }
+
+    /// Datagrams that the kernel has dropped so far for want of room, and bytes of memory that wait
+    /// to be taken; `None` where the kernel does not say (`SO_MEMINFO`, since Linux 4.12). The
+    /// first wraps at 2³².
+    pub fn memory(&self) -> Option<Memory> {
+        let mut words = [0_u32; MEMORY_WORDS];
+        let mut length = libc::socklen_t::try_from(size_of_val(&words)).unwrap_or(0);
+        let at = words.as_mut_ptr().cast();
+        // SAFETY: the pointer and the length describe one live array, which the kernel fills up to
+        // that length and says how far.
+        let rc = unsafe {
+            let fd = self.socket.as_raw_fd();
+            libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, at, &raw mut length)
+        };
+        let told = rc == 0 && length as usize == size_of_val(&words);
+        told.then_some(Memory { waiting_bytes: words[0], dropped: words[8] })
     }
 
     /// The address it receives at, where it is an internet socket.
@@ -229,10 +260,13 @@ mod tests {
                 received += n as u64;
             }
         }
-        // One more brings the count that came after the last one taken.
+        let at_rest = socket.memory().map(|m| (u64::from(m.dropped), m.waiting_bytes));
+        assert_eq!(at_rest, Some((sent - received, 0)));
+        // With the next one the kernel tells of those dropped before it.
         sender.send_to(b"last", to).expect("send");
         received += socket.receive(&mut batch).expect("receive") as u64;
         assert!(batch.dropped() > 0, "nothing was dropped");
+        assert_eq!(socket.memory().map(|m| m.dropped), Some(batch.dropped()));
         assert_eq!(received + u64::from(batch.dropped()), sent + 1);
     }
 

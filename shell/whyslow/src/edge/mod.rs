@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 pub use counters::{SourceStatus, Tally};
+pub use inputs::kernel;
 
 use crate::config::{Config, EdgeSource};
 use source::Source;

@@ -3,6 +3,7 @@
 
 mod clock;
 mod data;
+mod edge;
 mod limits;
 mod listener;
 mod network;
@@ -83,7 +84,7 @@ impl Finding {
 /// Looks at one part of the machine, as `up` would use it.
 type Look = fn(&Config) -> Vec<Finding>;
 
-const ALL: [Look; 8] = [
+const ALL: [Look; 9] = [
     ping::look,
     data::look,
     listener::look,
@@ -92,6 +93,7 @@ const ALL: [Look; 8] = [
     network::look,
     trust::look,
     limits::look,
+    edge::look,
 ];
 
 /// What `--json` prints.

@@ -1,6 +1,9 @@
 //! The inputs there are, one file each.
 
+mod datagrams;
 mod files;
+mod journald;
+pub mod kernel;
 mod stdin;
 mod stream;
 
@@ -18,9 +21,9 @@ pub(super) fn read(place: &Place, worker: &mut Worker) -> Result<Ended, String> 
         Input::Stdin => stdin::read(place, worker),
         Input::SyslogTcp(address) => stream::read_tcp(*address, place, worker),
         Input::UnixStream(path) => stream::read_unix(path, place, worker),
-        Input::SyslogUdp(_) | Input::UnixDgram(_) | Input::Journald(_) => {
-            Err(format!("{} is not read yet", place.config.input))
-        }
+        Input::SyslogUdp(address) => datagrams::read_udp(*address, place, worker),
+        Input::UnixDgram(path) => datagrams::read_unix(path, place, worker),
+        Input::Journald(unit) => journald::read(unit, place, worker),
     }
 }
 
