@@ -235,6 +235,18 @@ impl Windows {
         self.give_out(i64::MAX);
     }
 
+    /// Every window that starts before is gone: nothing changes it any more.
+    pub const fn gone_before_s(&self) -> i64 {
+        self.gone_before_s
+    }
+
+    /// Says that every window that starts before is closed for good: another worker's watermark
+    /// has left it behind, or an earlier process gave it out.
+    pub fn handle_gone_before(&mut self, start_s: i64) {
+        self.give_out(start_s);
+        self.let_go_before(start_s);
+    }
+
     /// The next window, oldest first, that is complete or was revised.
     pub fn poll_window(&mut self) -> Option<ClosedWindow> {
         self.closed.pop_front()

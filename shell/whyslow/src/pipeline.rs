@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::secret::{SecretError, reveal};
 use crate::config::{Config, Current, NotInForce, Snapshot};
-use crate::edge::Edge;
+use crate::edge::{Edge, World};
 use crate::live::Live;
 use crate::prober::sockets::Sockets;
 use crate::prober::{Plan, Prober};
@@ -115,10 +115,10 @@ impl Running {
             .map_err(StartError::Prober)?;
         let probing = prober.counter_source();
         let mut state = AppState::new(db, live, current, probing, access, stopping.clone());
-        state.edge = Arc::new(Edge::start(&config));
         state.read_asn();
         state.db.tap(Arc::clone(&state.links) as Arc<dyn Tap>);
         state.links.reload(&config, &state.db, &state.outputs).await;
+        state.edge = Arc::new(Edge::start(&config, edge_world(&state)));
         let state = Arc::new(state);
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
         Ok(Self { state, prober, web, stop, address })
@@ -177,6 +177,17 @@ impl Running {
             Ok(access) => self.state.replace_access(access),
             Err(error) => tracing::error!("callers are judged by the old tokens: {error}"),
         }
+    }
+}
+
+/// Where the windows of balancers' logs go.
+fn edge_world(state: &AppState) -> World {
+    let networks = Arc::clone(&state.asn().networks);
+    World {
+        db: state.db.clone(),
+        runtime: tokio::runtime::Handle::current(),
+        asn: (!networks.is_empty()).then_some(networks),
+        outlets: Vec::new(),
     }
 }
 

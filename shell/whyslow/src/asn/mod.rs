@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use whyslow_model::asn::csv::{self, Line};
 use whyslow_model::asn::{AsnTable, Owner, Range};
@@ -21,7 +22,7 @@ const KINDS: [&str; 2] = ["networks", "countries"];
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// From a source that names autonomous systems.
-    pub networks: AsnTable,
+    pub networks: Arc<AsnTable>,
     /// From a source that names countries only.
     pub countries: AsnTable,
 }
@@ -40,7 +41,8 @@ impl Tables {
             let names_networks = ranges.iter().any(|r| r.owner.asn.is_some());
             if names_networks { networks.extend(ranges) } else { countries.extend(ranges) }
         }
-        Ok(Self { networks: AsnTable::build(networks), countries: AsnTable::build(countries) })
+        let networks = Arc::new(AsnTable::build(networks));
+        Ok(Self { networks, countries: AsnTable::build(countries) })
     }
 
     /// Whose `address` is; the network table speaks first, the country table fills in.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use whyslow_edge::format::Reject;
+use whyslow_edge::windows;
 use whyslow_model::Wall;
 
 /// Bytes of a rejected line that are kept as a sample.
@@ -36,6 +37,8 @@ pub struct Tally {
     pub turned_away: u64,
     /// Files that were truncated or gone before all of them had surely been read.
     pub unsure: u64,
+    /// Windows thrown away because the store took nothing for too long.
+    pub unstored_windows: u64,
     /// The last line that was rejected, and why.
     pub sample: Option<Sample>,
     /// The latest time a request bore, in microseconds since the epoch.
@@ -75,6 +78,7 @@ impl Tally {
         self.connected += other.connected;
         self.turned_away += other.turned_away;
         self.unsure += other.unsure;
+        self.unstored_windows += other.unstored_windows;
         if other.sample.is_some() {
             self.sample.clone_from(&other.sample);
         }
@@ -98,6 +102,8 @@ pub struct Gauges {
     pub behind_bytes: u64,
     /// Bytes the kernel may keep for a datagram socket.
     pub buffer_bytes: u64,
+    /// What became of requests in windows.
+    pub windows: windows::Counters,
     /// The format that `auto` found.
     pub format: Option<&'static str>,
     /// Why nothing is read, where something stands in the way.
@@ -131,11 +137,24 @@ impl Counted {
             sum.files += one.files;
             sum.behind_bytes += one.behind_bytes;
             sum.buffer_bytes += one.buffer_bytes;
+            add_windows(&mut sum.windows, &one.windows);
             sum.format = sum.format.or(one.format);
             sum.problem = sum.problem.or_else(|| one.problem.clone());
         }
         (tally, sum)
     }
+}
+
+fn add_windows(sum: &mut windows::Counters, one: &windows::Counters) {
+    sum.on_time += one.on_time;
+    sum.late += one.late;
+    sum.beyond += one.beyond;
+    sum.undated += one.undated;
+    sum.ahead += one.ahead;
+    sum.names_to_other += one.names_to_other;
+    sum.routes_to_other += one.routes_to_other;
+    sum.keys_to_other += one.keys_to_other;
+    sum.clients_to_other += one.clients_to_other;
 }
 
 /// How a source fares.

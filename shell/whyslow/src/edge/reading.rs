@@ -1,20 +1,24 @@
 //! How a source's lines are read: by the format it names, or by the first that fits.
 
 use whyslow_edge::compiled::{self, FormatError};
-use whyslow_edge::format::{Context, Format, Parse, Reject, Scratch};
-use whyslow_edge::formats;
+use whyslow_edge::format::{Context, Parse, Reject, Scratch};
 use whyslow_edge::record::Record;
+use whyslow_edge::{auto, syslog};
 
 /// A source's parser.
 #[derive(Debug)]
 pub(super) enum Reading {
     /// The format it names.
     Named(Box<dyn Parse>),
-    /// Not yet known; every format is tried.
-    Searching(Vec<(&'static Format, Box<dyn Parse>)>),
+    /// Not yet known; so many lines have fitted none.
+    Searching(u64),
     /// The first that took a line.
-    Found(&'static Format, Box<dyn Parse>),
+    Found(&'static str, Box<dyn Parse>),
 }
+
+/// Lines of which each is tried by every format while none is known; then one in so many is, so
+/// that a log that no format takes costs little.
+const TRIED_EACH: u64 = 1000;
 
 /// A format that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,8 +38,7 @@ impl Reading {
     /// [`NoSuchFormat`].
     pub(super) fn of(format: &str) -> Result<Self, NoSuchFormat> {
         if format == "auto" {
-            let all = formats::ALL.iter().map(|format| (format, (format.parser)()));
-            return Ok(Self::Searching(all.collect()));
+            return Ok(Self::Searching(0));
         }
         match compiled::parser(format) {
             Some(Ok(parser)) => Ok(Self::Named(parser)),
@@ -47,21 +50,20 @@ impl Reading {
     /// The format that was found, where it had to be.
     pub(super) const fn found(&self) -> Option<&'static str> {
         match self {
-            Self::Found(format, _) => Some(format.name),
+            Self::Found(name, _) => Some(name),
             Self::Named(_) | Self::Searching(_) => None,
         }
     }
 
     /// Looks for the format that takes `line`, where none is known yet.
-    pub(super) fn look_at(&mut self, line: &[u8], context: &Context, scratch: &mut Scratch) {
-        let Self::Searching(all) = self else { return };
-        let fits = |(_, parser): &(&Format, Box<dyn Parse>)| {
-            scratch.text.clear();
-            parser.parse(line, context, scratch).is_ok()
-        };
-        if let Some(at) = all.iter().position(fits) {
-            let (format, parser) = all.swap_remove(at);
-            *self = Self::Found(format, parser);
+    pub(super) fn look_at(&mut self, line: &[u8], context: &Context) {
+        let Self::Searching(tried) = self else { return };
+        *tried += 1;
+        if *tried > TRIED_EACH && !tried.is_multiple_of(TRIED_EACH) {
+            return;
+        }
+        if let Some(format) = auto::of_line(line, context) {
+            *self = Self::Found(format.name, (format.parser)());
         }
     }
 
@@ -77,7 +79,9 @@ impl Reading {
     ) -> Result<Record<'a>, Reject> {
         scratch.text.clear();
         match self {
-            Self::Named(parser) | Self::Found(_, parser) => parser.parse(line, context, scratch),
+            Self::Named(parser) | Self::Found(_, parser) => {
+                syslog::read(parser.as_ref(), line, context, scratch)
+            }
             Self::Searching(_) => Err(Reject::NotARequest("no format takes it")),
         }
     }

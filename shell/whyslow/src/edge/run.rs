@@ -3,18 +3,30 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
+
+use whyslow_edge::routes::Routes;
+use whyslow_edge::windows::{Options, Windows};
 
 use super::counters::Counted;
 use super::inputs;
+use super::keeper::Harvest;
+use super::reading::Reading;
+use super::resume::{Resume, SPAN_S};
 use super::stop::Stop;
-use super::worker::Worker;
+use super::worker::{Parts, Worker};
+use super::zone::Zoned;
+use super::{World, stored_place};
 use crate::config::{EdgeSource, Input};
 
 /// How long a thread waits before it tries again what failed.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// Threads that share the connections of one socket.
-const STREAM_WORKERS: usize = 2;
+/// Sockets that share a UDP address where the configuration says nothing.
+const SHARDS: usize = 2;
+/// Seconds for which late requests change a window: longer than most balancers' timeouts.
+const LATENESS_S: u32 = 120;
 
 /// Where a worker stands.
 #[derive(Clone, Debug)]
@@ -24,6 +36,10 @@ pub(super) struct Place {
     pub(super) number: usize,
     pub(super) counted: Arc<Counted>,
     pub(super) stop: Stop,
+    pub(super) world: World,
+    pub(super) outbox: SyncSender<Harvest>,
+    /// Windows of this source that start before cannot change any more.
+    pub(super) frontier: Arc<AtomicI64>,
 }
 
 /// How an input came to its end.
@@ -37,7 +53,7 @@ pub(super) enum Ended {
 /// How many workers a source has.
 pub(super) fn workers(config: &EdgeSource) -> usize {
     match config.input {
-        Input::SyslogUdp(_) => config.shards.unwrap_or(STREAM_WORKERS),
+        Input::SyslogUdp(_) => config.shards.unwrap_or(SHARDS),
         Input::Files(_)
         | Input::Stdin
         | Input::SyslogTcp(_)
@@ -47,14 +63,19 @@ pub(super) fn workers(config: &EdgeSource) -> usize {
     }
 }
 
+/// Whether what was read since the last commit is read again after a restart.
+pub(super) const fn rereads(config: &EdgeSource) -> bool {
+    matches!(config.input, Input::Files(_) | Input::Journald(_))
+}
+
 /// Reads until told to stop.
 pub(super) fn until_stopped(place: &Place) {
     let mut told = None;
     while !place.stop.is_told() {
         let reading = AssertUnwindSafe(|| {
-            let mut worker = Worker::new(place.number, &place.config, Arc::clone(&place.counted));
+            let mut worker = worker(place);
             let ended = inputs::read(place, &mut worker);
-            worker.settle();
+            worker.finish(|_| None);
             ended
         });
         let problem = match std::panic::catch_unwind(reading) {
@@ -69,4 +90,38 @@ pub(super) fn until_stopped(place: &Place) {
         place.counted.gauge(place.number, |g| g.problem = Some(problem));
         place.stop.rest(RETRY_AFTER);
     }
+}
+
+/// A worker at the beginning of a life.
+pub(super) fn worker(place: &Place) -> Worker {
+    static LIVES: AtomicU64 = AtomicU64::new(1);
+    let config = &place.config;
+    let reading = Reading::of(&config.format).unwrap_or_else(|error| {
+        // The configuration was checked; a format that went since is no reason to end.
+        tracing::error!("source {}: {error}; reading as auto", config.name);
+        Reading::Searching(0)
+    });
+    let routes = Routes::new(&config.routes).unwrap_or_else(|error| {
+        tracing::error!("source {}: {error}; all routes are templated", config.name);
+        Routes::default()
+    });
+    let resume: Option<Resume> = stored_place(&place.world.db, &config.name);
+    let options = Options {
+        span_s: SPAN_S,
+        routes,
+        asn: place.world.asn.clone(),
+        seed: place.world.db.seed(),
+        lateness_s: LATENESS_S,
+    };
+    Worker::new(Parts {
+        number: place.number,
+        part: if rereads(config) { 1 } else { LIVES.fetch_add(1, Ordering::Relaxed) + 1 },
+        counted: Arc::clone(&place.counted),
+        reading,
+        zone: Zoned::of(&config.time_zone),
+        windows: Windows::new(options),
+        outbox: place.outbox.clone(),
+        frontier: Arc::clone(&place.frontier),
+        resume,
+    })
 }

@@ -1,15 +1,23 @@
 //! One source: its threads, from start to stop.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use whyslow_model::Wall;
 use whyslow_sys::clock;
 
 use super::counters::{Counted, SourceStatus};
-use super::run;
+use super::keeper::Keeper;
+use super::run::{self, Place};
 use super::stop::Stop;
+use super::{World, stored_place};
 use crate::config::EdgeSource;
+
+/// Harvests that may wait for the keeper.
+const INBOX: usize = 4;
 
 /// A source that is read.
 #[derive(Debug)]
@@ -23,29 +31,50 @@ pub(super) struct Source {
 
 impl Source {
     /// Starts its threads.
-    pub(super) fn start(config: EdgeSource) -> Self {
+    pub(super) fn start(config: EdgeSource, world: &World) -> Self {
         let config = Arc::new(config);
         let (counted, stop) = (Arc::new(Counted::default()), Stop::default());
-        let mut threads = Vec::new();
-        for number in 0..run::workers(&config) {
-            let place = run::Place {
-                config: Arc::clone(&config),
+        let workers = run::workers(&config);
+        let (outbox, inbox) = sync_channel(INBOX);
+        let frontier = Arc::new(AtomicI64::new(i64::MIN));
+        let keeper = Keeper {
+            source: Arc::from(&*config.name),
+            config: Arc::clone(&config),
+            world: world.clone(),
+            counted: Arc::clone(&counted),
+            stop: stop.clone(),
+            inbox,
+            workers,
+            rereads: run::rereads(&config),
+            resume: stored_place(&world.db, &config.name).unwrap_or_default(),
+            parts: BTreeMap::new(),
+            seen_parts: BTreeSet::new(),
+        };
+        let mut source = Self { config, counted, since: clock::wall(), stop, threads: Vec::new() };
+        source.spawn(0, "edge-keeper", move || keeper.run());
+        for number in 0..workers {
+            let place = Place {
+                config: Arc::clone(&source.config),
                 number,
-                counted: Arc::clone(&counted),
-                stop: stop.clone(),
+                counted: Arc::clone(&source.counted),
+                stop: source.stop.clone(),
+                world: world.clone(),
+                outbox: outbox.clone(),
+                frontier: Arc::clone(&frontier),
             };
-            let spawned = std::thread::Builder::new()
-                .name(format!("edge-{number}"))
-                .spawn(move || run::until_stopped(&place));
-            match spawned {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    let told = format!("the system gives no thread: {error}");
-                    counted.gauge(number, |g| g.problem = Some(told));
-                }
+            source.spawn(number, "edge", move || run::until_stopped(&place));
+        }
+        source
+    }
+
+    fn spawn(&mut self, number: usize, name: &str, work: impl FnOnce() + Send + 'static) {
+        match std::thread::Builder::new().name(name.to_owned()).spawn(work) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => {
+                let told = format!("the system gives no thread: {error}");
+                self.counted.gauge(number, |g| g.problem = Some(told));
             }
         }
-        Self { config, counted, since: clock::wall(), stop, threads }
     }
 
     /// What it was started with.
@@ -58,7 +87,7 @@ impl Source {
         self.stop.tell();
     }
 
-    /// Tells its threads to end and waits for them.
+    /// Tells its threads to end and waits for them; the workers' last windows are stored then.
     pub(super) fn stop(&mut self) {
         self.stop.tell();
         for thread in self.threads.drain(..) {

@@ -1,55 +1,126 @@
-//! What one thread does with each line: cut the header, parse, count.
+//! What one thread does with each line: cut the header, parse, count, gather into windows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use whyslow_edge::format::{Context, Scratch};
+use whyslow_edge::format::{Context, Reject, Scratch};
 use whyslow_edge::framing::Frame;
+use whyslow_edge::record::Record;
+use whyslow_edge::windows::{ClosedWindow, Windows};
 use whyslow_model::Wall;
+use whyslow_model::limits::EDGE_WINDOWS_OPEN_MAX;
 use whyslow_sys::clock;
 
-use super::counters::{Counted, Gauges, Sample, Tally};
+use super::counters::{self, Gauges, Sample, Tally};
+use super::keeper::Harvest;
 use super::reading::Reading;
-use crate::config::{EdgeSource, Zone};
+use super::resume::{self, Oldest, Resume, SPAN_S};
+use super::zone::Zoned;
 
 /// Device and number of a file.
 pub(super) type FileId = (u64, u64);
 
 /// How often a worker looks at the clocks and gives its counts to the others.
 const TICK: Duration = Duration::from_millis(200);
+/// Rows that are worth a commit at once, and beyond twice of which reading files waits.
+const ROWS_AT_ONCE: usize = 10_000;
+
+/// Where a line of a file lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lies {
+    /// In which file.
+    pub(super) file: FileId,
+    /// Where it begins.
+    pub(super) begins: u64,
+    /// Lines of the file that begin before were counted before the last start.
+    pub(super) counted_to: u64,
+    /// When it was written, should it bear no time: microseconds since the epoch.
+    pub(super) at_us: Option<i64>,
+}
+
+impl Lies {
+    const fn again(&self) -> bool {
+        self.begins < self.counted_to
+    }
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// Its number within the source.
+    pub(super) number: usize,
+    /// Tells this worker's windows from those of others, and of its own earlier lives.
+    pub(super) part: u64,
+    pub(super) counted: Arc<counters::Counted>,
+    pub(super) reading: Reading,
+    pub(super) zone: Zoned,
+    pub(super) windows: Windows,
+    pub(super) outbox: SyncSender<Harvest>,
+    /// Windows of the source that start before cannot change any more.
+    pub(super) frontier: Arc<AtomicI64>,
+    /// What was stored of the source before.
+    pub(super) resume: Option<Resume>,
+}
 
 /// One worker's private part; nothing of it is shared while lines are read.
 #[derive(Debug)]
 pub(super) struct Worker {
-    number: usize,
-    counted: Arc<Counted>,
+    parts: Parts,
     tally: Tally,
-    reading: Reading,
     scratch: Scratch,
-    zone: jiff::tz::TimeZone,
     context: Context,
+    now: Wall,
     ticked: Instant,
+    before: resume::Counted,
+    oldest: Oldest,
+    last_at_us: Option<i64>,
+    /// Windows that wait for the keeper, and the number of their rows.
+    pending: BTreeMap<i64, ClosedWindow>,
+    pending_rows: usize,
+    /// Windows that the keeper must not take for whole.
+    frozen: Vec<i64>,
 }
 
 impl Worker {
-    pub(super) fn new(number: usize, config: &EdgeSource, counted: Arc<Counted>) -> Self {
-        let reading = Reading::of(&config.format).unwrap_or_else(|error| {
-            // The configuration was checked; a format that went since is no reason to end.
-            tracing::error!("source {}: {error}; reading as auto", config.name);
-            Reading::Searching(Vec::new())
-        });
-        let zone = zone(&config.time_zone);
+    pub(super) fn new(mut parts: Parts) -> Self {
         let now = clock::wall();
-        Self {
-            number,
-            counted,
-            tally: Tally::default(),
-            reading,
-            scratch: Scratch::default(),
-            context: Context { near: now, zone_s: offset_s(&zone, now) },
-            zone,
-            ticked: Instant::now(),
+        let before_s = parts.resume.as_ref().and_then(|resume| resume.before_s);
+        if let Some(before_s) = before_s {
+            parts.windows.handle_gone_before(before_s);
         }
+        Self {
+            tally: Tally::default(),
+            scratch: Scratch::default(),
+            context: Context { near: now, zone_s: parts.zone.offset_s(now) },
+            now,
+            ticked: Instant::now(),
+            before: resume::Counted { before_s, ..resume::Counted::default() },
+            oldest: Oldest::default(),
+            last_at_us: None,
+            pending: BTreeMap::new(),
+            pending_rows: 0,
+            frozen: Vec::new(),
+            parts,
+        }
+    }
+
+    /// What was stored of the source before.
+    pub(super) const fn resume(&self) -> Option<&Resume> {
+        self.parts.resume.as_ref()
+    }
+
+    /// Says that windows cannot be made anew, since a file that had lines of them is gone.
+    pub(super) fn freeze(&mut self, windows: impl Iterator<Item = i64>) {
+        self.before.frozen.extend(windows);
+        self.frozen = self.before.frozen.iter().copied().collect();
+    }
+
+    /// The first lines of windows that may still change.
+    pub(super) const fn oldest(&mut self) -> &mut Oldest {
+        &mut self.oldest
     }
 
     /// Takes what the framer gave. False where nothing more can be read from this stream.
@@ -65,48 +136,65 @@ impl Worker {
         true
     }
 
-    /// Takes what the framer gave of a file: a message that begins at `begins`.
-    pub(super) fn handle_frame_at(
-        &mut self,
-        frame: Frame<'_>,
-        _file: FileId,
-        _begins: u64,
-        _counted_to: u64,
-    ) {
-        self.handle_frame(frame);
-    }
-
-    /// The time a line bears, where it is a request that bears one; nothing is counted.
-    pub(super) fn time_of(&mut self, line: &[u8]) -> Option<i64> {
-        if let Reading::Searching(_) = &self.reading {
-            self.reading.look_at(line, &self.context, &mut self.scratch);
+    /// Takes what the framer gave of a file.
+    pub(super) fn handle_frame_of(&mut self, frame: Frame<'_>, lies: Lies) {
+        match frame {
+            Frame::Line(line) => {
+                self.take(line, Some(lies));
+            }
+            Frame::TooLong | Frame::Broken if lies.again() => self.tally.seen_before += 1,
+            Frame::TooLong | Frame::Broken => self.tally.too_long += 1,
         }
-        self.reading.read(line, &self.context, &mut self.scratch).ok()?.at_us
-    }
-
-    /// The latest time a request bore, since the last settling.
-    pub(super) const fn newest_at_us(&self) -> Option<i64> {
-        self.tally.newest_at_us
     }
 
     /// Takes one line.
     pub(super) fn handle_line(&mut self, line: &[u8]) {
-        if let Reading::Searching(_) = &self.reading {
-            self.reading.look_at(line, &self.context, &mut self.scratch);
-        }
-        match self.reading.read(line, &self.context, &mut self.scratch) {
-            Ok(record) => {
-                self.tally.parsed += 1;
-                self.tally.newest_at_us = self.tally.newest_at_us.max(record.at_us);
+        self.take(line, None);
+    }
+
+    /// Takes one line; gives its window where it is the first of window and file.
+    pub(super) fn take(&mut self, line: &[u8], lies: Option<Lies>) -> Option<i64> {
+        self.parts.reading.look_at(line, &self.context);
+        let again = lies.is_some_and(|lies| lies.again());
+        let read = self.parts.reading.read(line, &self.context, &mut self.scratch);
+        let mut record = match read {
+            Ok(record) => record,
+            Err(_) if again => {
+                self.tally.seen_before += 1;
+                return None;
             }
             Err(reason) => {
-                let count = self.tally.rejected.entry(reason).or_default();
-                *count += 1;
-                if *count == 1 {
-                    self.tally.sample = Some(Sample::of(reason, line));
-                }
+                rejected(&mut self.tally, reason, line);
+                return None;
             }
+        };
+        let start_s = dated(&mut record, lies, self.now);
+        self.last_at_us = record.at_us;
+        if again {
+            self.tally.seen_before += 1;
+            if self.before.stays(start_s) {
+                return None;
+            }
+        } else {
+            self.tally.parsed += 1;
+            self.tally.newest_at_us = self.tally.newest_at_us.max(record.at_us);
         }
+        let gone = start_s < self.parts.windows.gone_before_s();
+        let first =
+            lies.is_some_and(|lies| !gone && self.oldest.note(start_s, lies.file, lies.begins));
+        self.parts.windows.handle_record(&record, self.now);
+        first.then_some(start_s)
+    }
+
+    /// The time a line bears, where it is a request that bears one; nothing is counted.
+    pub(super) fn time_of(&mut self, line: &[u8]) -> Option<i64> {
+        self.parts.reading.look_at(line, &self.context);
+        self.parts.reading.read(line, &self.context, &mut self.scratch).ok()?.at_us
+    }
+
+    /// The time of the last request.
+    pub(super) const fn last_at_us(&self) -> Option<i64> {
+        self.last_at_us
     }
 
     /// Counts by hand what is no line.
@@ -116,52 +204,119 @@ impl Worker {
 
     /// Says how things stand.
     pub(super) fn gauge(&self, change: impl FnOnce(&mut Gauges)) {
-        self.counted.gauge(self.number, change);
+        self.parts.counted.gauge(self.parts.number, change);
     }
 
-    /// Looks at the clocks and gives counts to the others, if it is time for that.
+    /// Whether so much waits for the keeper that who can wait should.
+    pub(super) fn is_behind(&self) -> bool {
+        self.pending_rows > 2 * ROWS_AT_ONCE
+    }
+
+    /// Looks at the clocks, gives counts and windows to the others, if it is time for that.
     pub(super) fn tick(&mut self) {
-        if self.ticked.elapsed() >= TICK {
+        self.tick_with(|_| None);
+    }
+
+    /// As [`Worker::tick`], with the place from which the source goes on after a restart.
+    pub(super) fn tick_with(&mut self, resume: impl FnOnce(&Oldest) -> Option<Resume>) {
+        self.gather();
+        if self.ticked.elapsed() >= TICK || self.pending_rows >= ROWS_AT_ONCE {
             self.settle();
+            self.send(resume, false);
         }
     }
 
-    /// Gives all counts to the others.
-    pub(super) fn settle(&mut self) {
+    /// As [`Worker::tick_with`], whatever the time.
+    #[cfg(test)]
+    pub(super) fn tick_at_once(&mut self, resume: impl FnOnce(&Oldest) -> Option<Resume>) {
+        self.settle();
+        self.send(resume, false);
+    }
+
+    /// Gives everything to the others before the end, and waits until it is taken.
+    pub(super) fn finish(&mut self, resume: impl FnOnce(&Oldest) -> Option<Resume>) {
+        self.parts.windows.finish();
+        self.gather();
+        self.settle();
+        self.send(resume, true);
+    }
+
+    fn settle(&mut self) {
         self.ticked = Instant::now();
-        let now = clock::wall();
-        self.context = Context { near: now, zone_s: offset_s(&self.zone, now) };
-        self.counted.add(&std::mem::take(&mut self.tally));
-        if let Some(format) = self.reading.found() {
-            self.gauge(|g| g.format = Some(format));
+        self.now = clock::wall();
+        self.context = Context { near: self.now, zone_s: self.parts.zone.offset_s(self.now) };
+        self.parts.windows.handle_timeout(self.now);
+        let gone = self.parts.windows.gone_before_s();
+        let frontier = self.parts.frontier.fetch_max(gone, Ordering::Relaxed);
+        if frontier > gone {
+            self.parts.windows.handle_gone_before(frontier);
+        }
+        self.gather();
+        self.parts.counted.add(&std::mem::take(&mut self.tally));
+        let (format, windows) = (self.parts.reading.found(), self.parts.windows.counters());
+        self.gauge(|g| (g.format, g.windows) = (format, windows));
+    }
+
+    /// Takes what the windows give out. Who cannot wait loses the oldest where the keeper takes
+    /// nothing for long, and it is counted.
+    fn gather(&mut self) {
+        while let Some(window) = self.parts.windows.poll_window() {
+            self.pending_rows += window.rows.len();
+            if let Some(before) = self.pending.insert(window.start_s, window) {
+                self.pending_rows -= before.rows.len();
+            }
+        }
+        while self.pending.len() > EDGE_WINDOWS_OPEN_MAX && self.is_behind() {
+            let Some((_, window)) = self.pending.pop_first() else { break };
+            self.pending_rows -= window.rows.len();
+            self.tally.unstored_windows += 1;
+        }
+    }
+
+    fn send(&mut self, resume: impl FnOnce(&Oldest) -> Option<Resume>, wait: bool) {
+        let before_s = self.parts.windows.gone_before_s();
+        self.oldest.forget_before(before_s);
+        if self.pending.is_empty() && self.frozen.is_empty() {
+            return;
+        }
+        let harvest = Harvest {
+            part: self.parts.part,
+            before_s: (before_s > i64::MIN).then_some(before_s),
+            windows: std::mem::take(&mut self.pending).into_values().collect(),
+            frozen: std::mem::take(&mut self.frozen),
+            resume: resume(&self.oldest),
+        };
+        let refused = if wait {
+            self.parts.outbox.send(harvest).err().map(|e| e.0)
+        } else {
+            self.parts.outbox.try_send(harvest).err().map(|e| match e {
+                TrySendError::Full(harvest) | TrySendError::Disconnected(harvest) => harvest,
+            })
+        };
+        match refused {
+            None => self.pending_rows = 0,
+            Some(harvest) => {
+                self.frozen = harvest.frozen;
+                self.pending = harvest.windows.into_iter().map(|w| (w.start_s, w)).collect();
+            }
         }
     }
 }
 
-fn zone(of: &Zone) -> jiff::tz::TimeZone {
-    use jiff::tz::{Offset, TimeZone};
-    match of {
-        Zone::Local => TimeZone::system(),
-        Zone::Fixed(s) => Offset::from_seconds(*s).map_or(TimeZone::UTC, TimeZone::fixed),
-        Zone::Named(name) => TimeZone::get(name).unwrap_or(TimeZone::UTC),
+fn rejected(tally: &mut Tally, reason: Reject, line: &[u8]) {
+    let count = tally.rejected.entry(reason).or_default();
+    *count += 1;
+    if *count == 1 {
+        tally.sample = Some(Sample::of(reason, line));
     }
 }
 
-fn offset_s(zone: &jiff::tz::TimeZone, at: Wall) -> i32 {
-    let at = jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos())).unwrap_or_default();
-    zone.to_offset(at).seconds()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_named_zone_knows_summer_time() {
-        let zone = zone(&Zone::Named("Europe/Paris".to_owned()));
-        let at = |text: &str| offset_s(&zone, text.parse().unwrap());
-        assert_eq!(at("2026-01-15T12:00:00Z"), 3600);
-        assert_eq!(at("2026-07-15T12:00:00Z"), 7200);
-        assert_eq!(offset_s(&super::zone(&Zone::Fixed(-5400)), Wall::from_nanos(0)), -5400);
-    }
+/// Gives a record without a time the one at which it was written, or now. Gives the start of its
+/// window.
+fn dated(record: &mut Record<'_>, lies: Option<Lies>, now: Wall) -> i64 {
+    let written_us = lies.and_then(|lies| lies.at_us).unwrap_or(now.as_nanos() / 1000);
+    let at_us = record.at_us.unwrap_or(written_us);
+    record.at_us = Some(at_us);
+    let (second, span_s) = (at_us.div_euclid(1_000_000), i64::from(SPAN_S));
+    second.div_euclid(span_s) * span_s
 }

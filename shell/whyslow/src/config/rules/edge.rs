@@ -1,7 +1,8 @@
 //! Balancers' logs: that each can be read as it is written down.
 
+use whyslow_edge::routes::Routes;
 use whyslow_edge::{compiled, formats};
-use whyslow_model::limits::{EDGE_ROUTES_MAX, EDGE_SHARDS_MAX, EDGE_SOURCES_MAX};
+use whyslow_model::limits::{EDGE_SHARDS_MAX, EDGE_SOURCES_MAX};
 
 use super::super::edge::{EdgeSource, Input, ReadFrom};
 use super::super::node::Step;
@@ -44,6 +45,9 @@ pub(super) fn apply(config: &Config, _: &World<'_>, findings: &mut Findings<'_, 
 }
 
 fn format(source: &EdgeSource, found: &mut impl FnMut(&'static str, String, Option<String>)) {
+    if let Err(error) = Routes::new(&source.routes) {
+        found("routes", error.to_string(), None);
+    }
     let format = source.format.as_str();
     match compiled::parser(format) {
         Some(Ok(_)) => return,
@@ -90,10 +94,6 @@ fn fitting(source: &EdgeSource, found: &mut impl FnMut(&'static str, String, Opt
             let (what, hint) = misplaced("syslog-udp");
             found("shards", what, hint);
         }
-    }
-    if source.routes.len() > EDGE_ROUTES_MAX {
-        let what = format!("{} routes; at most {EDGE_ROUTES_MAX}", source.routes.len());
-        found("routes", what, None);
     }
     if let Input::Files(path) = input {
         let folder = path.parent().map(|p| p.as_os_str().as_encoded_bytes()).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The journal, by a child `journalctl --output=json --follow`, which knows how to read it.
 
-use std::io::{ErrorKind, Read};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read as _};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -9,8 +10,9 @@ use serde_json::Value as Json;
 use whyslow_edge::framing::{Frame, Framer, Framing};
 use whyslow_sys::poll;
 
+use super::super::resume::{JournalPlace, Oldest, Resume};
 use super::super::run::{Ended, Place};
-use super::super::worker::Worker;
+use super::super::worker::{FileId, Lies, Worker};
 
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -28,14 +30,41 @@ impl Drop for Journalctl {
     }
 }
 
+/// How far the journal was read.
+#[derive(Debug, Default)]
+struct Read {
+    /// Entries read since the start.
+    entries: u64,
+    /// The cursor of the last one.
+    last: Option<String>,
+    /// The last entry that an earlier process counted, while it has not come by.
+    counted_to: Option<Cursor>,
+    /// The first entry of each window that may still change.
+    first: BTreeMap<i64, String>,
+}
+
+/// A place in the journal.
+#[derive(Debug)]
+struct Cursor {
+    text: String,
+    realtime_us: Option<u64>,
+}
+
+/// The journal among the files of a source.
+const JOURNAL: FileId = (0, 0);
+
 pub(super) fn read(unit: &str, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
-    let mut journal = open(unit, None)?;
+    let before = worker.resume().and_then(|resume| resume.journal.clone());
+    let mut journal = open(unit, before.as_ref().map(|before| &*before.from))?;
+    let mut read =
+        Read { counted_to: before.map(|before| Cursor::of(before.to)), ..Read::default() };
     worker.gauge(|g| g.problem = None);
     let mut framer = Framer::new(Framing::Lines);
     let mut ready = Vec::new();
     loop {
-        worker.tick();
+        worker.tick_with(|oldest| Some(read.resume(oldest)));
         if place.stop.is_told() {
+            worker.finish(|oldest| Some(read.resume(oldest)));
             return Ok(Ended::Stopped);
         }
         let n = poll::readable(&[journal.out.as_fd()], WAIT, &mut ready);
@@ -53,21 +82,71 @@ pub(super) fn read(unit: &str, place: &Place, worker: &mut Worker) -> Result<End
         }
         while let Some(frame) = framer.poll_frame() {
             match frame {
-                Frame::Line(entry) => take(entry, worker),
+                Frame::Line(entry) => read.take(entry, worker),
                 Frame::TooLong | Frame::Broken => worker.count(|t| t.too_long += 1),
             }
         }
     }
 }
 
-fn open(unit: &str, after: Option<&str>) -> Result<Journalctl, String> {
+impl Read {
+    /// Takes one entry: its message is the line.
+    fn take(&mut self, entry: &[u8], worker: &mut Worker) {
+        let Some(entry) = Entry::of(entry) else {
+            worker.count(|t| t.too_long += 1);
+            return;
+        };
+        self.entries += 1;
+        let again = self.counted_to.as_ref().is_some_and(|to| !to.is_behind(&entry));
+        let lies = Lies {
+            file: JOURNAL,
+            begins: self.entries,
+            counted_to: if again { u64::MAX } else { 0 },
+            at_us: entry.realtime_us.and_then(|us| i64::try_from(us).ok()),
+        };
+        if let Some(start_s) = worker.take(&entry.message, Some(lies)) {
+            self.first.insert(start_s, entry.cursor.clone());
+        }
+        if !again || self.counted_to.as_ref().is_some_and(|to| to.text == entry.cursor) {
+            self.counted_to = None;
+        }
+        self.last = Some(entry.cursor);
+    }
+
+    /// Where to go on: with the first entry of the oldest window that may still change.
+    fn resume(&mut self, oldest: &Oldest) -> Resume {
+        self.first = self.first.split_off(&oldest.first().unwrap_or(i64::MAX));
+        let journal = self.last.as_ref().map(|last| JournalPlace {
+            from: self.first.values().next().unwrap_or(last).clone(),
+            to: self.counted_to.as_ref().map_or(last, |to| &to.text).clone(),
+        });
+        Resume { journal, ..Resume::default() }
+    }
+}
+
+impl Cursor {
+    /// The cursor's own time is its part `t=`, in hexadecimal microseconds.
+    fn of(text: String) -> Self {
+        let time = text.split(';').find_map(|part| part.strip_prefix("t="));
+        let realtime_us = time.and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        Self { text, realtime_us }
+    }
+
+    /// Whether an entry is after this place: what was kept up to here may be gone since.
+    fn is_behind(&self, entry: &Entry) -> bool {
+        self.text != entry.cursor && self.realtime_us < entry.realtime_us
+    }
+}
+
+fn open(unit: &str, from: Option<&str>) -> Result<Journalctl, String> {
     let mut command = Command::new("journalctl");
     command.args(["--output=json", "--follow", "--no-pager", "--quiet"]);
     if !unit.is_empty() {
         command.arg(format!("--unit={unit}"));
     }
-    match after {
-        Some(cursor) => command.arg(format!("--after-cursor={cursor}")),
+    match from {
+        // It begins with that entry itself.
+        Some(cursor) => command.arg(format!("--cursor={cursor}")),
         None => command.arg("--lines=0"),
     };
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -85,25 +164,33 @@ fn ended(journal: &mut Journalctl) -> String {
     format!("journalctl ended ({how}); the user whyslow runs as must be in group systemd-journal")
 }
 
-/// Takes one entry: its message is the line.
-fn take(entry: &[u8], worker: &mut Worker) {
-    match message(entry) {
-        Some(line) => worker.handle_line(&line),
-        None => worker.count(|t| t.too_long += 1),
-    }
+/// One entry.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    cursor: String,
+    realtime_us: Option<u64>,
+    message: Vec<u8>,
 }
 
-/// The message of an entry; a text, or the numbers of its bytes where it is none
-/// (systemd.io/JOURNAL_EXPORT_FORMATS).
-fn message(entry: &[u8]) -> Option<Vec<u8>> {
-    let entry: Json = serde_json::from_slice(entry).ok()?;
-    match entry.get("MESSAGE")? {
-        Json::String(text) => Some(text.clone().into_bytes()),
-        Json::Array(bytes) => {
-            let byte = |n: &Json| n.as_u64().and_then(|n| u8::try_from(n).ok());
-            bytes.iter().map(byte).collect()
-        }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => None,
+impl Entry {
+    /// Reads an entry. A message is a text, or the numbers of its bytes where it is none
+    /// (systemd.io/JOURNAL_EXPORT_FORMATS).
+    fn of(json: &[u8]) -> Option<Self> {
+        let entry: Json = serde_json::from_slice(json).ok()?;
+        let message = match entry.get("MESSAGE")? {
+            Json::String(text) => text.clone().into_bytes(),
+            Json::Array(bytes) => {
+                let byte = |n: &Json| n.as_u64().and_then(|n| u8::try_from(n).ok());
+                bytes.iter().map(byte).collect::<Option<_>>()?
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => return None,
+        };
+        let text = |name| entry.get(name).and_then(Json::as_str);
+        Some(Self {
+            cursor: text("__CURSOR")?.to_owned(),
+            realtime_us: text("__REALTIME_TIMESTAMP").and_then(|us| us.parse().ok()),
+            message,
+        })
     }
 }
 
@@ -113,10 +200,33 @@ mod tests {
 
     #[test]
     fn a_message_is_a_text_or_the_numbers_of_its_bytes() {
-        assert_eq!(message(br#"{"MESSAGE":"a b","__CURSOR":"s=1"}"#).unwrap(), b"a b");
-        assert_eq!(message(br#"{"MESSAGE":[97,0,255]}"#).unwrap(), [97, 0, 255]);
-        for entry in ["", "{}", r#"{"MESSAGE":null}"#, r#"{"MESSAGE":[256]}"#, "[1]"] {
-            assert_eq!(message(entry.as_bytes()), None, "{entry}");
+        let entry = |message: &str| {
+            let json =
+                format!(r#"{{"MESSAGE":{message},"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"15"}}"#);
+            Entry::of(json.as_bytes())
+        };
+        assert_eq!(entry(r#""a b""#).unwrap().message, b"a b");
+        assert_eq!(entry("[97,0,255]").unwrap().message, [97, 0, 255]);
+        assert_eq!(entry(r#""x""#).unwrap().realtime_us, Some(15));
+        for message in ["null", "[256]", "{}", "7"] {
+            assert_eq!(entry(message), None, "{message}");
         }
+        for json in ["", "{}", "[1]", r#"{"MESSAGE":"no cursor"}"#] {
+            assert_eq!(Entry::of(json.as_bytes()), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_tells_what_came_after_it() {
+        let cursor = Cursor::of("s=a;i=7;b=b;m=1;t=10;x=2".to_owned());
+        let entry = |text: &str, us| Entry {
+            cursor: text.to_owned(),
+            realtime_us: Some(us),
+            message: Vec::new(),
+        };
+        assert_eq!(cursor.realtime_us, Some(16));
+        assert!(cursor.is_behind(&entry("later", 17)));
+        assert!(!cursor.is_behind(&entry("earlier", 16)));
+        assert!(!cursor.is_behind(&entry("s=a;i=7;b=b;m=1;t=10;x=2", 17)));
     }
 }

@@ -1,22 +1,22 @@
 //! One file, followed: what was read of it, and whether it still is what it was.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use sha2::{Digest, Sha256};
 use whyslow_edge::framing::{Framer, Framing};
 
-use super::super::super::worker::Worker;
+use super::super::super::resume::FilePlace;
+use super::super::super::worker::{FileId, Lies, Worker};
 
 /// First bytes of a file by which it is known again: enough that they hold times of their own.
 pub(super) const HEAD_BYTES_MAX: usize = 1024;
 /// Fewer first bytes than these say too little to call two files copies of each other.
 pub(super) const HEAD_BYTES_SURE: usize = 128;
-
-/// Device and number of a file.
-pub(super) type FileId = (u64, u64);
 
 /// A file that is followed.
 #[derive(Debug)]
@@ -33,7 +33,10 @@ pub(super) struct Follow {
     /// The time of its newest line, by which old files are read in step.
     pub(super) at_us: i64,
     /// Lines that begin before it were counted before the last start.
-    pub(super) counted_to: u64,
+    counted_to: u64,
+    /// Where the first line of each window began that was counted then, and the window's start, by
+    /// which lines without a time find their window again.
+    windows: BTreeMap<u64, i64>,
 }
 
 /// What a turn found.
@@ -67,6 +70,7 @@ impl Follow {
             orphan_since: None,
             at_us: i64::MIN,
             counted_to: 0,
+            windows: BTreeMap::new(),
         };
         follow.learn_head()?;
         Ok(follow)
@@ -118,21 +122,31 @@ impl Follow {
         self.framer.handle_read(n);
         self.learn_head()?;
         worker.count(|t| t.bytes += n as u64);
-        let mut begins = self.framer.position();
+        let mut lies = self.next_line();
         while let Some(frame) = self.framer.poll_frame() {
-            worker.handle_frame_at(frame, self.id, begins, self.counted_to);
-            begins = self.framer.position();
+            worker.handle_frame_of(frame, lies);
+            lies.begins = self.framer.position();
+            if lies.begins < self.counted_to {
+                lies = self.next_line();
+            }
         }
-        self.at_us = worker.newest_at_us().unwrap_or(self.at_us);
+        self.at_us = worker.last_at_us().unwrap_or(self.at_us);
         Ok(Turn::Read)
     }
 
     /// Hands out a last line that never got its line feed.
     pub(super) fn finish(&mut self, worker: &mut Worker) {
-        let begins = self.framer.position();
+        let lies = self.next_line();
         if let Some(frame) = self.framer.poll_rest() {
-            worker.handle_frame_at(frame, self.id, begins, self.counted_to);
+            worker.handle_frame_of(frame, lies);
         }
+    }
+
+    /// Says how far the file was counted by an earlier process, and where the lines of which
+    /// windows began.
+    pub(super) fn go_on(&mut self, counted_to: u64, windows: impl Iterator<Item = (u64, i64)>) {
+        self.counted_to = counted_to;
+        self.windows = windows.collect();
     }
 
     /// Begins the same file anew, after it was truncated.
@@ -140,8 +154,47 @@ impl Follow {
         self.framer.restart(0);
         self.head.clear();
         self.caught_up = false;
-        self.counted_to = 0;
+        self.go_on(0, std::iter::empty());
         self.learn_head()
+    }
+
+    /// The copy that was made of this file before it was truncated, where it is among `paths`.
+    pub(super) fn copy(&self, paths: Vec<PathBuf>) -> Option<Self> {
+        let position = self.position();
+        let fits = |copy: &Self| {
+            copy.id != self.id && copy.size() >= position && copy.begins_with(&self.head)
+        };
+        let open = |path: PathBuf| Self::open(&path, position).ok();
+        let mut copy = paths.into_iter().filter_map(open).find(fits)?;
+        copy.go_on(self.counted_to, self.windows.iter().map(|(from, start)| (*from, *start)));
+        Some(copy)
+    }
+
+    /// How far it was read, as it is stored.
+    pub(super) fn place(&self) -> FilePlace {
+        FilePlace {
+            path: self.path.clone(),
+            id: self.id,
+            head_bytes: self.head.len(),
+            digest: digest(&self.head),
+            to: self.counted_to.max(self.position()),
+        }
+    }
+
+    /// The digest of its first `length` bytes; `None` where it has not so many.
+    pub(super) fn digest(&self, length: usize) -> Option<String> {
+        let mut bytes = vec![0; length.min(HEAD_BYTES_MAX)];
+        self.file.read_exact_at(&mut bytes, 0).ok()?;
+        Some(digest(&bytes))
+    }
+
+    /// Where the next line lies.
+    fn next_line(&self) -> Lies {
+        let begins = self.position();
+        let again = begins < self.counted_to;
+        let window = again.then(|| self.windows.range(..=begins).next_back()).flatten();
+        let at_us = window.map(|(_, start_s)| start_s.saturating_mul(1_000_000));
+        Lies { file: self.id, begins, counted_to: self.counted_to, at_us }
     }
 
     /// Its size now.
@@ -181,4 +234,14 @@ impl Follow {
         }
         Ok(())
     }
+}
+
+/// A digest by which first bytes are known again.
+fn digest(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(bytes).iter().take(16).fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

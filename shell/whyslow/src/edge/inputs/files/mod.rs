@@ -2,8 +2,10 @@
 //!
 //! A file is known by its device and number, not by its name: what a rename left under another
 //! name is read to its end beside its successor. A file that was truncated is known by its first
-//! bytes in the copy that was made of it, and its last lines are read there.
+//! bytes in the copy that was made of it, and its last lines are read there. By the same first
+//! bytes files are known again after a restart.
 
+mod again;
 mod follow;
 mod names;
 
@@ -13,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use whyslow_model::limits::EDGE_FILES_MAX;
 
+use super::super::resume::{Oldest, Resume};
 use super::super::run::{Ended, Place};
-use super::super::worker::Worker;
+use super::super::worker::{FileId, Worker};
 use crate::config::ReadFrom;
-use follow::{FileId, Follow, Turn};
+use follow::{Follow, Turn};
 
 /// How often the directory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -40,15 +43,17 @@ struct Files {
 
 pub(super) fn read(pattern: &Path, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
     let mut files = Files::new(pattern, place.config.read_from);
+    files.go_on(worker);
     loop {
         if place.stop.is_told() {
+            worker.finish(|oldest| Some(files.resume(oldest)));
             return Ok(Ended::Stopped);
         }
-        worker.tick();
+        worker.tick_with(|oldest| Some(files.resume(oldest)));
         if files.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             files.look(worker)?;
         }
-        if !files.turn(worker) {
+        if worker.is_behind() || !files.turn(worker) {
             place.stop.rest(REST);
         }
     }
@@ -63,6 +68,16 @@ impl Files {
             looked: None,
             first: true,
             read_from,
+        }
+    }
+
+    /// How far all files were read.
+    fn resume(&self, oldest: &Oldest) -> Resume {
+        let ids: Vec<FileId> = self.follows.iter().map(|f| f.id).collect();
+        Resume {
+            files: self.follows.iter().map(Follow::place).collect(),
+            windows: oldest.listed(&ids),
+            ..Resume::default()
         }
     }
 
@@ -82,6 +97,7 @@ impl Files {
                 follow.orphan_since = None;
             } else if let Some((path, _)) = found.iter().find(|(_, id)| *id == follow.id) {
                 path.clone_into(&mut follow.path);
+                follow.orphan_since = None;
             } else {
                 follow.orphan_since.get_or_insert_with(Instant::now);
             }
@@ -129,7 +145,8 @@ impl Files {
         self.follows.push(follow);
     }
 
-    /// Lets go of files that lost their name and have been silent since.
+    /// Lets go of files that lost their name, have been silent since, and hold no line of a window
+    /// that may still change.
     fn forget(&mut self, worker: &mut Worker) {
         self.follows.retain_mut(|follow| {
             let over = follow.orphan_since.is_some_and(|since| since.elapsed() > ORPHAN_FOR)
@@ -137,7 +154,7 @@ impl Files {
             if over {
                 follow.finish(worker);
             }
-            !over
+            !over || worker.oldest().has(follow.id)
         });
     }
 
@@ -177,28 +194,27 @@ impl Files {
     /// Reads the last lines of a truncated file in the copy that was made of it, then begins anew.
     fn truncated(&mut self, index: usize, worker: &mut Worker) {
         let follow = &mut self.follows[index];
-        let position = follow.position();
-        let copy = names::siblings(&follow.path).into_iter().find_map(|path| {
-            let copy = Follow::open(&path, position).ok()?;
-            let fits = copy.size() >= position && copy.begins_with(follow.head());
-            (copy.id != follow.id && fits).then_some(copy)
-        });
-        match copy {
+        match follow.copy(names::siblings(&follow.path)) {
             Some(mut copy) => {
-                self.copies.insert(copy.id);
-                copy.counted_to = follow.counted_to;
+                worker.oldest().rename(follow.id, copy.id);
                 while copy.turn(worker).is_ok_and(|turn| turn == Turn::Read) {}
                 copy.finish(worker);
+                // It is kept as long as windows may still change that it holds lines of.
+                copy.orphan_since = Some(Instant::now());
+                self.copies.remove(&copy.id);
+                self.follows.push(copy);
             }
-            None if position > 0 => {
+            None if follow.position() > 0 => {
                 worker.count(|t| t.unsure += 1);
-                let path = follow.path.display();
                 tracing::warn!(
-                    "{path} was truncated, and no copy of it is there: lines written just before may be lost"
+                    "{} was truncated, and no copy of it is there: lines written just before may \
+                     be lost",
+                    follow.path.display()
                 );
             }
             None => {}
         }
+        let follow = &mut self.follows[index];
         if let Err(e) = follow.begin_anew() {
             tracing::warn!("cannot read {} anew: {e}", follow.path.display());
         }
@@ -207,7 +223,7 @@ impl Files {
 
 /// Whether a new file is a copy of one that is followed, as copy and truncation makes it.
 fn is_copy(new: &Follow, known: &Follow) -> bool {
-    new.begins_with(known.head()) && known.head().len() >= follow::HEAD_BYTES_SURE
+    known.head().len() >= follow::HEAD_BYTES_SURE && new.begins_with(known.head())
 }
 
 #[cfg(test)]

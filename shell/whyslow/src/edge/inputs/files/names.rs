@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::follow::FileId;
+use super::super::super::worker::FileId;
 
 /// The files that a pattern names, in the order of their names. `*` stands for any bytes and `?`
 /// for one, in the last part of the path only. Compressed ones are left out: they are no lines.

@@ -1,0 +1,191 @@
+//! Where a source goes on after a restart, stored with the windows that were read until then.
+//!
+//! A file is read again from the oldest line of a window that may still change, so that every such
+//! window is made anew, whole, and takes the place of what was stored of it. Lines of windows that
+//! cannot change any more, or cannot be made anew because a file is gone, are passed over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::worker::FileId;
+
+/// Seconds of a window.
+pub(super) const SPAN_S: u32 = 10;
+
+/// What is stored of a source, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Resume {
+    /// The last revision number that was given.
+    pub(super) revision: u32,
+    /// Windows that start before cannot change any more.
+    pub(super) before_s: Option<i64>,
+    /// The files that are followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) files: Vec<FilePlace>,
+    /// The first line of each window that may still change: start, file (its place in `files`),
+    /// and where the line begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) windows: Vec<(i64, usize, u64)>,
+    /// The journal's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) journal: Option<JournalPlace>,
+}
+
+/// How far one file was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FilePlace {
+    /// Its name when it was seen last.
+    pub(super) path: PathBuf,
+    /// Its device and number.
+    pub(super) id: FileId,
+    /// So many of its first bytes have this digest.
+    pub(super) head_bytes: usize,
+    /// The digest.
+    pub(super) digest: String,
+    /// Lines that begin before were counted.
+    pub(super) to: u64,
+}
+
+/// How far the journal was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JournalPlace {
+    /// The entry to begin with.
+    pub(super) from: String,
+    /// The last entry that was counted.
+    pub(super) to: String,
+}
+
+impl Resume {
+    /// Where a file is to be read from: its place in `files`.
+    pub(super) fn from(&self, file: usize) -> u64 {
+        let of_file = self.windows.iter().filter(|(_, of, _)| *of == file);
+        let first = of_file.map(|(_, _, begins)| *begins).min();
+        first.unwrap_or(self.files[file].to).min(self.files[file].to)
+    }
+
+    /// The windows that had lines of a file.
+    pub(super) fn windows_of(&self, file: usize) -> impl Iterator<Item = i64> {
+        self.windows.iter().filter(move |(_, of, _)| *of == file).map(|(start, _, _)| *start)
+    }
+}
+
+/// The first line of each window that may still change.
+#[derive(Debug, Default)]
+pub(super) struct Oldest {
+    windows: BTreeMap<i64, BTreeMap<FileId, u64>>,
+    /// What was noted last; most lines are of the same window.
+    last: Option<(i64, FileId)>,
+}
+
+impl Oldest {
+    /// Notes a line; true where it is the first of its window and file.
+    pub(super) fn note(&mut self, start_s: i64, file: FileId, begins: u64) -> bool {
+        if self.last == Some((start_s, file)) {
+            return false;
+        }
+        self.last = Some((start_s, file));
+        let files = self.windows.entry(start_s).or_default();
+        let new = !files.contains_key(&file);
+        files.entry(file).or_insert(begins);
+        new
+    }
+
+    /// Forgets windows that cannot change any more.
+    pub(super) fn forget_before(&mut self, start_s: i64) {
+        if self.windows.first_key_value().is_some_and(|(first, _)| *first < start_s) {
+            self.windows = self.windows.split_off(&start_s);
+            self.last = None;
+        }
+    }
+
+    /// What was of one file is of another: its copy.
+    pub(super) fn rename(&mut self, from: FileId, to: FileId) {
+        for files in self.windows.values_mut() {
+            if let Some(begins) = files.remove(&from) {
+                files.insert(to, begins);
+            }
+        }
+        self.last = None;
+    }
+
+    /// Whether a window that may still change has lines of a file.
+    pub(super) fn has(&self, file: FileId) -> bool {
+        self.windows.values().any(|files| files.contains_key(&file))
+    }
+
+    /// The first window that may still change.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.windows.first_key_value().map(|(start, _)| *start)
+    }
+
+    /// As it is stored: files by their place in a list of ids.
+    pub(super) fn listed(&self, ids: &[FileId]) -> Vec<(i64, usize, u64)> {
+        let place = |id: &FileId| ids.iter().position(|other| other == id);
+        let windows = self.windows.iter().flat_map(|(start, files)| {
+            files.iter().filter_map(move |(id, begins)| Some((*start, place(id)?, *begins)))
+        });
+        windows.collect()
+    }
+}
+
+/// What a worker was told at its start of lines that were counted before.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// Windows that start before cannot change any more.
+    pub(super) before_s: Option<i64>,
+    /// Windows that cannot be made anew, since a file is gone; what is stored of them stays.
+    pub(super) frozen: BTreeSet<i64>,
+}
+
+impl Counted {
+    /// Whether a line that was counted before is to be passed over.
+    pub(super) fn stays(&self, start_s: i64) -> bool {
+        self.before_s.is_some_and(|before| start_s < before) || self.frozen.contains(&start_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: FileId = (1, 10);
+    const B: FileId = (1, 11);
+
+    #[test]
+    fn a_file_is_read_again_from_the_oldest_line_that_matters() {
+        let mut oldest = Oldest::default();
+        assert!(oldest.note(100, A, 0));
+        assert!(!oldest.note(100, A, 50));
+        assert!(oldest.note(110, A, 80));
+        assert!(!oldest.note(100, A, 90));
+        assert!(oldest.note(110, B, 7));
+        let place = |id, to| FilePlace {
+            path: PathBuf::new(),
+            id,
+            head_bytes: 0,
+            digest: String::new(),
+            to,
+        };
+        let resume = |oldest: &Oldest| Resume {
+            files: vec![place(A, 200), place(B, 300)],
+            windows: oldest.listed(&[A, B]),
+            ..Resume::default()
+        };
+        assert_eq!((resume(&oldest).from(0), resume(&oldest).from(1)), (0, 7));
+        oldest.forget_before(110);
+        assert_eq!((resume(&oldest).from(0), oldest.first()), (80, Some(110)));
+        oldest.rename(A, (1, 12));
+        assert!(!oldest.has(A) && oldest.has((1, 12)));
+        oldest.forget_before(120);
+        assert_eq!((resume(&oldest).from(0), resume(&oldest).from(1)), (200, 300));
+    }
+
+    #[test]
+    fn lines_of_windows_that_stay_as_they_are_are_passed_over() {
+        let counted = Counted { before_s: Some(100), frozen: BTreeSet::from([120]) };
+        assert_eq!([90, 100, 120].map(|s| counted.stays(s)), [true, false, true]);
+        assert!(!Counted::default().stays(i64::MIN));
+    }
+}
