@@ -121,6 +121,7 @@ pub(super) fn worker(place: &Place) -> Worker {
         zone: Zoned::of(&config.time_zone),
         windows: Windows::new(options),
         outbox: place.outbox.clone(),
+        rereads: rereads(config),
         frontier: Arc::clone(&place.frontier),
         resume,
     })

@@ -25,6 +25,8 @@ pub(super) type FileId = (u64, u64);
 
 /// How often a worker looks at the clocks and gives its counts to the others.
 const TICK: Duration = Duration::from_millis(200);
+/// How often the place to go on from is stored where no window is complete.
+const PLACE_EVERY: Duration = Duration::from_secs(5);
 /// Rows that are worth a commit at once, and beyond twice of which reading files waits.
 const ROWS_AT_ONCE: usize = 10_000;
 
@@ -59,6 +61,8 @@ pub(super) struct Parts {
     pub(super) zone: Zoned,
     pub(super) windows: Windows,
     pub(super) outbox: SyncSender<Harvest>,
+    /// Whether lines are read again after a restart.
+    pub(super) rereads: bool,
     /// Windows of the source that start before cannot change any more.
     pub(super) frontier: Arc<AtomicI64>,
     /// What was stored of the source before.
@@ -77,6 +81,8 @@ pub(super) struct Worker {
     before: resume::Counted,
     oldest: Oldest,
     last_at_us: Option<i64>,
+    /// When the keeper was last told where to go on.
+    place_sent: Option<Instant>,
     /// Windows that wait for the keeper, and the number of their rows.
     pending: BTreeMap<i64, ClosedWindow>,
     pending_rows: usize,
@@ -100,6 +106,7 @@ impl Worker {
             before: resume::Counted { before_s, ..resume::Counted::default() },
             oldest: Oldest::default(),
             last_at_us: None,
+            place_sent: None,
             pending: BTreeMap::new(),
             pending_rows: 0,
             frozen: Vec::new(),
@@ -276,7 +283,9 @@ impl Worker {
     fn send(&mut self, resume: impl FnOnce(&Oldest) -> Option<Resume>, wait: bool) {
         let before_s = self.parts.windows.gone_before_s();
         self.oldest.forget_before(before_s);
-        if self.pending.is_empty() && self.frozen.is_empty() {
+        let place_is_old =
+            self.parts.rereads && self.place_sent.is_none_or(|sent| sent.elapsed() >= PLACE_EVERY);
+        if self.pending.is_empty() && self.frozen.is_empty() && !place_is_old && !wait {
             return;
         }
         let harvest = Harvest {
@@ -294,7 +303,10 @@ impl Worker {
             })
         };
         match refused {
-            None => self.pending_rows = 0,
+            None => {
+                self.pending_rows = 0;
+                self.place_sent = Some(Instant::now());
+            }
             Some(harvest) => {
                 self.frozen = harvest.frozen;
                 self.pending = harvest.windows.into_iter().map(|w| (w.start_s, w)).collect();

@@ -13,18 +13,31 @@ impl Files {
     pub(super) fn go_on(&mut self, worker: &mut Worker) {
         let Some(resume) = worker.resume().cloned() else { return };
         self.first = false;
+        let mut renamed = Vec::new();
         for (index, place) in resume.files.iter().enumerate() {
             match self.find(place, resume.from(index)) {
                 Some(mut follow) => {
                     let windows = resume.windows.iter().filter(|(_, file, _)| *file == index);
                     follow.go_on(place.to, windows.map(|(start, _, from)| (*from, *start)));
+                    place.path.clone_into(&mut follow.base);
                     follow.peek(worker);
+                    let name = follow.path.clone();
                     self.follows.push(follow);
+                    if name != place.path {
+                        renamed.push((&place.path, name));
+                    }
                 }
                 None if place.to == 0 => {}
                 None => gone(place, &resume, index, worker),
             }
         }
+        // Only now, when all that is known has been found.
+        for (base, name) in renamed {
+            self.add_newer(base, &name, worker);
+        }
+        // What else is there under rotated names was there before, or is told of above.
+        let around = resume.files.iter().flat_map(|place| names::siblings(&place.path));
+        self.old = around.filter_map(|path| names::id(&path).ok()).collect();
     }
 
     fn find(&self, place: &FilePlace, from: u64) -> Option<Follow> {

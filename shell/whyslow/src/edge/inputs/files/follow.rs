@@ -22,6 +22,8 @@ pub(super) const HEAD_BYTES_SURE: usize = 128;
 #[derive(Debug)]
 pub(super) struct Follow {
     pub(super) path: PathBuf,
+    /// The name it had before any rotation.
+    pub(super) base: PathBuf,
     pub(super) id: FileId,
     file: File,
     head: Vec<u8>,
@@ -62,6 +64,7 @@ impl Follow {
         framer.restart(position);
         let mut follow = Self {
             path: path.to_owned(),
+            base: path.to_owned(),
             id: (found.dev(), found.ino()),
             file,
             head: Vec::new(),
@@ -103,7 +106,7 @@ impl Follow {
     pub(super) fn turn(&mut self, worker: &mut Worker) -> io::Result<Turn> {
         let from = self.framer.read_to();
         let size = self.file.metadata()?.len();
-        if size < from {
+        if size < from || !self.is_the_same()? {
             return Ok(Turn::Truncated);
         }
         if size == from {
@@ -166,6 +169,7 @@ impl Follow {
         };
         let open = |path: PathBuf| Self::open(&path, position).ok();
         let mut copy = paths.into_iter().filter_map(open).find(fits)?;
+        copy.base.clone_from(&self.base);
         copy.go_on(self.counted_to, self.windows.iter().map(|(from, start)| (*from, *start)));
         Some(copy)
     }
@@ -173,7 +177,7 @@ impl Follow {
     /// How far it was read, as it is stored.
     pub(super) fn place(&self) -> FilePlace {
         FilePlace {
-            path: self.path.clone(),
+            path: self.base.clone(),
             id: self.id,
             head_bytes: self.head.len(),
             digest: digest(&self.head),
@@ -219,20 +223,26 @@ impl Follow {
         }
     }
 
-    /// Takes down more of its first bytes, as far as they have been read.
-    fn learn_head(&mut self) -> io::Result<()> {
-        let wanted = usize::try_from(self.framer.read_to()).unwrap_or(usize::MAX);
-        let wanted = wanted.min(HEAD_BYTES_MAX);
+    /// Takes down more of its first bytes, as far as they are there.
+    pub(super) fn learn_head(&mut self) -> io::Result<()> {
+        let size = usize::try_from(self.file.metadata()?.len()).unwrap_or(usize::MAX);
+        let wanted = size.min(HEAD_BYTES_MAX);
         if self.head.len() < wanted {
             let mut head = vec![0; wanted];
             match self.file.read_exact_at(&mut head, 0) {
-                Ok(()) => self.head = head,
+                Ok(()) if head.starts_with(&self.head) => self.head = head,
                 // It was cut short just now; the next turn sees it.
+                Ok(()) => {}
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {}
                 Err(e) => return Err(e),
             }
         }
         Ok(())
+    }
+
+    /// Whether this is a copy of the other that is still being made.
+    pub(super) fn may_become_copy_of(&self, other: &Self) -> bool {
+        self.head.len() < other.head.len() && other.head.starts_with(&self.head)
     }
 }
 

@@ -9,7 +9,7 @@ mod again;
 mod follow;
 mod names;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ use follow::{Follow, Turn};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long to rest when nothing new is there.
 const REST: Duration = Duration::from_millis(100);
+/// Files around whose names others are looked for.
+const LOOKED_AROUND_MAX: usize = 32;
 /// How long a file that lost its name is still watched; writers reopen by then.
 const ORPHAN_FOR: Duration = Duration::from_mins(2);
 
@@ -36,9 +38,22 @@ struct Files {
     /// Copies of files that are followed themselves.
     copies: BTreeSet<FileId>,
     looked: Option<Instant>,
+    /// Files under rotated names at the last look, and their sizes.
+    around: BTreeMap<FileId, Around>,
+    /// Those that were there before the source was.
+    old: BTreeSet<FileId>,
     /// Whether files that are there now were there before the source was.
     first: bool,
     read_from: ReadFrom,
+}
+
+/// A file under a rotated name.
+#[derive(Debug)]
+struct Around {
+    path: PathBuf,
+    /// The name it had before.
+    base: PathBuf,
+    size: u64,
 }
 
 pub(super) fn read(pattern: &Path, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
@@ -66,6 +81,8 @@ impl Files {
             follows: Vec::new(),
             copies: BTreeSet::new(),
             looked: None,
+            around: BTreeMap::new(),
+            old: BTreeSet::new(),
             first: true,
             read_from,
         }
@@ -91,6 +108,7 @@ impl Files {
             .then(|| format!("there is no file {}", self.pattern.display()))
             .filter(|_| self.follows.is_empty());
         worker.gauge(|g| g.problem = problem);
+        let mut renamed = Vec::new();
         for follow in &mut self.follows {
             let named = found.iter().any(|(path, id)| *path == follow.path && *id == follow.id);
             if named {
@@ -98,16 +116,21 @@ impl Files {
             } else if let Some((path, _)) = found.iter().find(|(_, id)| *id == follow.id) {
                 path.clone_into(&mut follow.path);
                 follow.orphan_since = None;
-            } else {
-                follow.orphan_since.get_or_insert_with(Instant::now);
+            } else if follow.orphan_since.is_none() {
+                follow.orphan_since = Some(Instant::now());
+                renamed.extend(names::renamed(&follow.base, follow.id));
             }
+        }
+        for (path, now) in renamed {
+            self.add_newer(&path, &now, worker);
         }
         self.copies.retain(|id| found.iter().any(|(_, known)| known == id));
         for (path, id) in found {
             if !self.copies.contains(&id) && self.follows.iter().all(|f| f.id != id) {
-                self.add(&path, worker);
+                self.add(&path, &path, worker);
             }
         }
+        self.add_strays(worker);
         self.first = false;
         self.forget(worker);
         let behind = self.follows.iter().map(Follow::behind).sum();
@@ -116,8 +139,55 @@ impl Files {
         Ok(())
     }
 
-    /// Begins to follow a file.
-    fn add(&mut self, path: &Path, worker: &mut Worker) {
+    /// Follows what rotation made of a file since it called an older one `than`: files that came
+    /// and lost their name while nobody looked.
+    fn add_newer(&mut self, base: &Path, than: &Path, worker: &mut Worker) {
+        for path in names::newer(base, than) {
+            let known = names::id(&path).map_or(true, |id| self.follows.iter().any(|f| f.id == id));
+            if !known {
+                self.add(&path, base, worker);
+            }
+        }
+    }
+
+    /// Follows what came under a rotated name since the last look and is nothing we know: a file
+    /// that was written and rotated away in between.
+    fn add_strays(&mut self, worker: &mut Worker) {
+        for follow in &mut self.follows {
+            // An error shows again when it is read.
+            let _ = follow.learn_head();
+        }
+        let bases: BTreeSet<PathBuf> =
+            self.follows.iter().take(LOOKED_AROUND_MAX).map(|f| f.base.clone()).collect();
+        let mut around = BTreeMap::new();
+        for base in bases {
+            for path in names::siblings(&base) {
+                if let Ok(id) = names::id(&path) {
+                    let size = names::size(&path);
+                    around.insert(id, Around { path, base: base.clone(), size });
+                }
+            }
+        }
+        if !self.first {
+            for (id, found) in &around {
+                let known = self.old.contains(id)
+                    || self.copies.contains(id)
+                    || self.follows.iter().any(|f| f.id == *id);
+                // One that still grows may be a copy under way.
+                let settled = self.around.get(id).is_some_and(|before| before.size == found.size);
+                if !known && settled {
+                    self.add(&found.path, &found.base, worker);
+                }
+            }
+            self.old.retain(|id| around.contains_key(id));
+        } else {
+            self.old = around.keys().copied().collect();
+        }
+        self.around = around;
+    }
+
+    /// Begins to follow a file that was called `base` before any rotation.
+    fn add(&mut self, path: &Path, base: &Path, worker: &mut Worker) {
         if self.follows.len() >= EDGE_FILES_MAX {
             let told = format!("more than {EDGE_FILES_MAX} files; the rest is not read");
             worker.gauge(|g| g.problem = Some(told));
@@ -141,6 +211,13 @@ impl Files {
             self.copies.insert(follow.id);
             return;
         }
+        let copies = |known: &Follow| {
+            names::is_rotated(&known.base, path) && follow.may_become_copy_of(known)
+        };
+        if self.follows.iter().any(copies) {
+            return;
+        }
+        base.clone_into(&mut follow.base);
         follow.peek(worker);
         self.follows.push(follow);
     }
@@ -148,13 +225,16 @@ impl Files {
     /// Lets go of files that lost their name, have been silent since, and hold no line of a window
     /// that may still change.
     fn forget(&mut self, worker: &mut Worker) {
+        let old = &mut self.old;
         self.follows.retain_mut(|follow| {
             let over = follow.orphan_since.is_some_and(|since| since.elapsed() > ORPHAN_FOR)
                 && follow.behind() == 0;
-            if over {
+            let stays = !over || worker.oldest().has(follow.id);
+            if !stays {
                 follow.finish(worker);
+                old.insert(follow.id);
             }
-            !over || worker.oldest().has(follow.id)
+            stays
         });
     }
 
@@ -194,15 +274,17 @@ impl Files {
     /// Reads the last lines of a truncated file in the copy that was made of it, then begins anew.
     fn truncated(&mut self, index: usize, worker: &mut Worker) {
         let follow = &mut self.follows[index];
-        match follow.copy(names::siblings(&follow.path)) {
+        match follow.copy(names::siblings(&follow.base)) {
             Some(mut copy) => {
                 worker.oldest().rename(follow.id, copy.id);
                 while copy.turn(worker).is_ok_and(|turn| turn == Turn::Read) {}
                 copy.finish(worker);
                 // It is kept as long as windows may still change that it holds lines of.
                 copy.orphan_since = Some(Instant::now());
+                let (base, name) = (follow.base.clone(), copy.path.clone());
                 self.copies.remove(&copy.id);
                 self.follows.push(copy);
+                self.add_newer(&base, &name, worker);
             }
             None if follow.position() > 0 => {
                 worker.count(|t| t.unsure += 1);

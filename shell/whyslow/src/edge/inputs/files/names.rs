@@ -45,17 +45,63 @@ pub(super) fn siblings(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// `lb.log` and `lb.log.1`, `lb.log-20261121`, `lb-20261121.log`.
+/// What rotation has called the file of this id; with the name it had.
+pub(super) fn renamed(path: &Path, of: FileId) -> Option<(PathBuf, PathBuf)> {
+    let now = siblings(path).into_iter().find(|other| id(other).is_ok_and(|id| id == of))?;
+    Some((path.to_owned(), now))
+}
+
+/// Those of the siblings that rotation made later than the one called `than`, oldest first.
+pub(super) fn newer(path: &Path, than: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let age = |other: &Path| age(name, other.file_name().unwrap_or_default().as_bytes());
+    let Some(than) = age(than) else { return Vec::new() };
+    let mut found: Vec<(i64, PathBuf)> = siblings(path)
+        .into_iter()
+        .filter_map(|other| Some((age(&other)?, other)))
+        .filter(|(age, _)| *age > than && (*age < 0) == (than < 0))
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Whether rotation may have made the file of one path from the other's.
+pub(super) fn is_rotated(path: &Path, other: &Path) -> bool {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
+    related(name(path).as_bytes(), name(other).as_bytes())
+}
+
+/// The size of a file; 0 where it is not there.
+pub(super) fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |found| found.len())
+}
+
+/// Whether rotation may have made `other` of a file called `name`: `lb.log.1`, `lb.log-20261121`
+/// and `lb-20261121.log` of `lb.log`.
 fn related(name: &[u8], other: &[u8]) -> bool {
-    let stem = name.split(|b| *b == b'.').next().unwrap_or(name);
-    !stem.is_empty() && other.starts_with(stem)
+    age(name, other).is_some()
+}
+
+/// Which of two rotated files is newer: a number that counts up is larger, as in dates; one that
+/// counts from the newest is below zero. `None` of a name that rotation does not make.
+fn age(name: &[u8], other: &[u8]) -> Option<i64> {
+    let dot = name.iter().rposition(|b| *b == b'.').unwrap_or(name.len());
+    let (stem, end) = name.split_at(dot);
+    let behind = other.strip_prefix(name);
+    let within = || other.strip_prefix(stem)?.strip_suffix(end);
+    let (mark, digits) = behind.or_else(within)?.split_first()?;
+    let digits: Vec<u8> = digits.iter().copied().filter(|b| *b != b'-').collect();
+    let sound = matches!(mark, b'.' | b'-') && digits.iter().all(u8::is_ascii_digit);
+    let number: i64 = std::str::from_utf8(&digits).ok().filter(|_| sound)?.parse().ok()?;
+    Some(if digits.len() <= 3 { -number - 1 } else { number })
 }
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn id(path: &Path) -> io::Result<FileId> {
+/// Device and number of the file of this name.
+pub(super) fn id(path: &Path) -> io::Result<FileId> {
     let found = std::fs::metadata(path)?;
     Ok((found.dev(), found.ino()))
 }
@@ -95,6 +141,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_tell_which_of_two_rotated_files_is_newer() {
+        let age = |other: &str| age(b"lb.log", other.as_bytes());
+        assert!(age("lb.log.1") > age("lb.log.2"));
+        assert!(age("lb.log-20261121") > age("lb.log-20261120"));
+        assert!(age("lb-2026-11-21.log") > age("lb-2026-11-20.log"));
+        for other in ["lb.log", "lb.log.old", "lb2.log", "lb-admin.log", "lb.log.1.swp", "lb.log."]
+        {
+            assert_eq!(age(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn stars_stand_for_any_bytes_and_question_marks_for_one() {
         for (pattern, name, expected) in [
             ("haproxy*.log", "haproxy.log", true),
@@ -123,5 +181,9 @@ mod tests {
         let found = matching(&dir.path().join("lb.log*")).unwrap();
         assert_eq!(names(found.into_iter().map(|f| f.0).collect()), ["lb.log", "lb.log.1"]);
         assert_eq!(matching(&dir.path().join("none")).unwrap(), []);
+        std::fs::write(dir.path().join("lb.log.3"), "").unwrap();
+        let newer = |than| names(newer(&dir.path().join("lb.log"), &dir.path().join(than)));
+        assert_eq!((newer("lb.log.3"), newer("lb.log.1")), (vec!["lb.log.1".to_owned()], vec![]));
+        assert_eq!(newer("lb.log"), [""; 0]);
     }
 }
