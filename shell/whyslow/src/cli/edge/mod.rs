@@ -162,7 +162,7 @@ fn read_routes(file: &PathBuf) -> Result<Routes, Stop> {
 fn networks(args: &Args) -> Result<Option<Arc<whyslow_model::asn::AsnTable>>, Stop> {
     let Some(data) = args.data.clone().or_else(default_data) else { return Ok(None) };
     let tables = Tables::load(&data, &[]).map_err(|e| Stop::unreadable(&e).hint(e.hint()))?;
-    Ok(Some(Arc::new(tables.networks)))
+    Ok(Some(tables.networks))
 }
 
 /// A seed of this process's own, so that hostile keys cannot aim at the tables.
