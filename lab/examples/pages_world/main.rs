@@ -173,7 +173,7 @@ async fn main() -> anyhow::Result<()> {
         access,
         stopping.clone(),
     );
-    state.edge = Arc::new(Edge::start(&state.config()));
+    state.edge = Arc::new(Edge::start(&state.config(), whyslow::pipeline::edge_world(&state)));
     let state = Arc::new(state);
     state.read_asn();
     let listener = tokio::net::TcpListener::bind(listen).await?;

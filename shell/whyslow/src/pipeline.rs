@@ -181,7 +181,7 @@ impl Running {
 }
 
 /// Where the windows of balancers' logs go.
-fn edge_world(state: &AppState) -> World {
+pub fn edge_world(state: &AppState) -> World {
     let networks = Arc::clone(&state.asn().networks);
     World {
         db: state.db.clone(),
