@@ -14,6 +14,7 @@ pub(super) fn apply(config: &Config, world: &World<'_>, findings: &mut Findings<
         for (index, check) in service.checks.iter().enumerate() {
             let at = Place { service: name, index };
             target(check, &at, findings);
+            resolver(check, &at, findings);
             times(check, &at, findings);
             kind(check, &at, findings);
             request(check, &at, findings);
@@ -57,6 +58,15 @@ impl Place<'_> {
 fn target(check: &CheckSpec, at: &Place<'_>, findings: &mut Findings<'_, '_>) {
     if let Err(error) = check.parsed_target() {
         findings.add(&at.of(&["target"]), error.what).hint = Some(error.hint);
+    }
+}
+
+/// A resolver with a name would have to be resolved itself, by whom nobody can say.
+fn resolver(check: &CheckSpec, at: &Place<'_>, findings: &mut Findings<'_, '_>) {
+    if let Some(server) = check.resolver.as_ref().filter(|server| server.ip().is_none()) {
+        let what = format!("resolver {server} is a name; only an address can be asked");
+        findings.add(&at.of(&["resolver"]), what).hint =
+            Some("write its address, such as 192.0.2.53 or [2001:db8::53]:53".to_owned());
     }
 }
 
