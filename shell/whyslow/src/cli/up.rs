@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, Output, Stop};
+use crate::config::difference::{differences, in_a_line};
 use crate::config::{Current, LoadError, NotInForce, Origin};
 use crate::pipeline::{Running, StartError};
 use crate::prober::sockets::{self, Opener, Sockets};
@@ -126,14 +127,17 @@ impl Signals {
 }
 
 async fn reload(current: Arc<Current>) {
+    let before = current.config();
     match tokio::task::spawn_blocking(move || current.reload()).await {
         Ok(Ok(snapshot)) => {
             let restart = snapshot.needs_restart.join(", ");
+            let changed = in_a_line(&differences(&before, &snapshot.config));
             if restart.is_empty() {
-                tracing::info!("the configuration is in force");
+                tracing::info!("the configuration is in force: {changed}");
             } else {
                 tracing::warn!(
-                    "the configuration is in force, but for what needs a restart: {restart}"
+                    "the configuration is in force ({changed}), but for what needs a restart: \
+                     {restart}"
                 );
             }
         }

@@ -26,6 +26,20 @@ pub fn differences(before: &Config, after: &Config) -> Vec<Change> {
     changes
 }
 
+/// The keys of the changes, for the log: the first few, and how many more.
+pub fn in_a_line(changes: &[Change]) -> String {
+    const NAMED_MAX: usize = 5;
+    if changes.is_empty() {
+        return "nothing changed".to_owned();
+    }
+    let named: Vec<&str> = changes.iter().take(NAMED_MAX).map(|c| c.path.as_str()).collect();
+    let more = match changes.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    format!("changed {}{more}", named.join(", "))
+}
+
 fn compare(
     before: Option<&Json>,
     after: Option<&Json>,
@@ -100,5 +114,12 @@ mod tests {
         assert_eq!(changes[1].after.as_deref(), Some("\"2s\""));
         assert_eq!((changes[2].before.is_none(), changes[3].after.is_none()), (true, true));
         assert_eq!(differences(&after, &after), Vec::new());
+        let line = in_a_line(&[changes.clone(), changes].concat());
+        assert_eq!(
+            line,
+            "changed listen, services.shop.checks[home].warn, services.shop.checks[new], \
+             services.shop.checks[old], listen and 3 more"
+        );
+        assert_eq!(in_a_line(&[]), "nothing changed");
     }
 }
