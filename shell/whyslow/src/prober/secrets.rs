@@ -1,37 +1,20 @@
 //! Reads what a check refers to without saying it: files and environment variables.
 
-use std::env;
-use std::fs::File;
-use std::io::Read;
-
 use whyslow_probe::checks::Secrets;
-use whyslow_probe::spec::{CheckSpec, SecretRef};
+use whyslow_probe::spec::CheckSpec;
 
-/// Bytes of one secret.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
+use crate::config::secret::reveal;
 
 /// Every secret that `spec` refers to and that can be read; the run names the one it misses.
 pub(super) fn read(spec: &CheckSpec) -> Secrets {
-    let found = spec.secrets().into_iter().filter_map(|at| Some((at.clone(), value(at)?)));
-    Secrets(found.collect())
-}
-
-fn value(at: &SecretRef) -> Option<String> {
-    match at {
-        SecretRef::Env(name) => env::var(name).ok(),
-        SecretRef::File(path) => {
-            let mut text = String::new();
-            File::open(path).ok()?.take(SECRET_BYTES_MAX).read_to_string(&mut text).ok()?;
-            let end = text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t));
-            Some(end.map_or_else(|| text.clone(), str::to_owned))
-        }
-    }
+    let revealed = |at| Some((Clone::clone(at), reveal(at).ok()?.expose().to_owned()));
+    Secrets(spec.secrets().into_iter().filter_map(revealed).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use whyslow_probe::spec::{Auth, parse_target};
+    use whyslow_probe::spec::{Auth, SecretRef, parse_target};
 
     #[test]
     fn a_secret_loses_one_line_break_at_its_end() {
