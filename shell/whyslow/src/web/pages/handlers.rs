@@ -403,38 +403,47 @@ fn shown(m: &Material, seen: Observation, track: &Track, span: &Span) -> Result<
     })
 }
 
-async fn query_page(State(m): State<Material>, Query(p): Query<Params>) -> Result<Markup, Problem> {
+async fn query_page(
+    State(state): State<Arc<AppState>>,
+    State(m): State<Material>,
+    Query(p): Query<Params>,
+) -> Result<Markup, Problem> {
+    let span = p.span(&m);
+    let expression = p.query.as_deref().unwrap_or("").trim().to_owned();
+    let answer = asked(&state, &expression, &span).await;
     made(move || {
-        let span = p.span(&m);
-        let expression = p.query.as_deref().unwrap_or("").trim();
-        let answer =
-            if expression.is_empty() { Answer::Nothing } else { asked(&m, expression, &span) };
         let path = if expression.is_empty() {
             "/query".to_owned()
         } else {
-            format!("/query?query={}", escaped(expression))
+            format!("/query?query={}", escaped(&expression))
         };
         let frame = Frame {
             scripts: &["query.js"],
             live: false,
             ..frame(&m, Section::Query, "Query", &path, &span)
         };
-        Ok(query::page_of(expression, &answer, &frame))
+        Ok(query::page_of(&expression, &answer, &frame))
     })
     .await
 }
 
-fn asked(m: &Material, expression: &str, span: &Span) -> Answer {
+/// The answer, waited for in the same line as those of the API.
+async fn asked(state: &AppState, expression: &str, span: &Span) -> Answer {
+    if expression.is_empty() {
+        return Answer::Nothing;
+    }
     let query = match whyslow_promql::parse(expression) {
         Ok(query) => query,
         Err(error) => return Answer::Refused(error.to_string()),
     };
     let step = (span.length_ms() / QUERY_STEPS).max(1000) / 1000 * 1000;
-    let began = std::time::Instant::now();
-    let stop = || began.elapsed() > whyslow_model::limits::QUERY_TIME_MAX;
-    let seed = m.db.seed();
-    let options = EvalOptions { seed, stop: Some(&stop), ..EvalOptions::default() };
-    match query.range(&m.db.reader(), span.from_ms, span.to_ms, step, &options) {
+    let (db, from_ms, to_ms) = (state.db.clone(), span.from_ms, span.to_ms);
+    let answer = state.queries.run(whyslow_model::limits::QUERY_TIME_MAX, move |stop| {
+        let seed = db.seed();
+        let options = EvalOptions { seed, stop: Some(stop), ..EvalOptions::default() };
+        query.range(&db.reader(), from_ms, to_ms, step, &options)
+    });
+    match answer.await {
         Ok(answer) => Answer::Series(
             answer
                 .matrix
@@ -442,7 +451,7 @@ fn asked(m: &Material, expression: &str, span: &Span) -> Answer {
                 .map(|s| (s.labels, s.times_ms.into_iter().zip(s.values).collect()))
                 .collect(),
         ),
-        Err(error) => Answer::Refused(error.to_string()),
+        Err(problem) => Answer::Refused(problem.error),
     }
 }
 
