@@ -5,6 +5,7 @@ mod certificates;
 mod demo;
 mod disk;
 mod dns;
+mod edge_haproxy;
 mod edge_nginx;
 mod firewall;
 mod hostile;
@@ -24,6 +25,7 @@ pub const ALL: &[Scenario] = &[
     certificates::SCENARIO,
     hostile::SCENARIO,
     dns::SCENARIO,
+    edge_haproxy::SCENARIO,
     edge_nginx::SCENARIO,
     balancer::SCENARIO,
     firewall::SCENARIO,
