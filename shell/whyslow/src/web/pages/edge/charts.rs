@@ -24,6 +24,8 @@ pub(super) fn heat_section(edge: &Edge, span: &Span) -> Markup {
         return one(what, "all", &edge.bins, scale, over, span, true);
     };
     let scale = extent(subject.here.iter().chain(&subject.there));
+    // What is usual for its twins, so that the server cannot set its own measure.
+    let over = usual_ms(&subject.there).or(over);
     let route = subject.route.as_deref().map_or_else(String::new, |r| format!(", {}", name(r)));
     let here = format!("{}{route}", name(&subject.server));
     let there = format!("Its {}{route}", twin_word(subject.twins.twins));
@@ -33,6 +35,13 @@ pub(super) fn heat_section(edge: &Edge, span: &Span) -> Markup {
             (one(&there, "there", &subject.there, scale, over, span, true))
         }
     }
+}
+
+/// What 95 of 100 requests do not exceed, in milliseconds.
+fn usual_ms(bins: &[Bin]) -> Option<f64> {
+    let mut all = whyslow_edge::row::Timing::default();
+    bins.iter().for_each(|bin| all.merge(&bin.sum.totals.latency));
+    quantile_ms(&all, 0.95)
 }
 
 fn one(
