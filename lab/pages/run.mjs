@@ -144,6 +144,26 @@ await test("the edge's table adds up, and every click narrows the page", () =>
     await Promise.all([page.waitForURL((url) => !url.search.includes("asn=")), page.locator(".chips a", { hasText: "AS64501" }).click()]);
   }));
 
+await test("the API counts what the edge page counts, also as CSV", async () => {
+    const get = async (path) => (await fetch(seeded + path)).json();
+    const now = Math.floor(Date.now() / 1000) - 120;
+    const span = `from=${now - 1800}&to=${now}`;
+    const [byVip, byServer] = [await get(`/api/v1/edge?by=vip&${span}`), await get(`/api/v1/edge?${span}`)];
+    const sum = (answer) => answer.groups.reduce((n, group) => n + group.hits, 0);
+    must(byVip.hits > 1000 && sum(byVip) === sum(byServer), `${sum(byVip)} by vip, ${sum(byServer)} by server`);
+    const csv = await (await fetch(`${seeded}/api/v1/edge.csv?${span}`)).text();
+    const rows = csv.trim().split("\n").slice(1).map((line) => Number(line.split(",")[3]));
+    must(rows.reduce((a, b) => a + b, 0) === sum(byServer), "the CSV counts otherwise");
+    const slow = await get(`/api/v1/edge/slow?server=app7&min_ms=40&limit=3&order=slowest&r=1h`);
+    must(slow.requests.length === 3 && slow.requests.every((r) => r.server === "app7" && r.total_us >= 40000), JSON.stringify(slow).slice(0, 300));
+    const facets = await get(`/api/v1/edge/slow/facets?field=server&r=1h`);
+    must(facets.facets[0].values[0].value === "app7", JSON.stringify(facets).slice(0, 300));
+    must((await get("/api/v1/findings?open=1")).findings[0].text.startsWith("app7"), "no finding");
+    must((await get("/api/v1/readings?status=blind")).readings.length === 1, "no blind reading");
+    const refused = await fetch(`${seeded}/api/v1/edge?by=colour`);
+    must(refused.status === 400 && (await refused.json()).hint.includes("client_asn"), "a wrong field is not explained");
+  });
+
 await test("slow requests are found by a form without script, and shown whole", () =>
   open(seeded + "/edge/slow?r=1h", { script: false }, async (page) => {
     await page.locator("#f-min_ms").fill("40");

@@ -206,3 +206,6 @@ fn subject(rows: &[Row], filter: &Filter, findings: &[Finding], span: &Span) -> 
     let there = of(both.iter().copied().filter(is_twin).collect());
     Some(Subject { server, route, twins, here, there })
 }
+
+#[cfg(test)]
+mod tests;
