@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use whyslow_edge::completeness::Completeness;
 use whyslow_edge::record::{EdgePhase, Mark};
 use whyslow_edge::report::{Cell, Field, Group, Outcome, Value};
 use whyslow_edge::row::{OTHER, PhaseTiming, Timing};
@@ -22,7 +23,7 @@ pub(super) struct Document<'a> {
     reasons: &'a BTreeMap<String, u64>,
     first: Option<Wall>,
     last: Option<Wall>,
-    completeness: Option<()>,
+    completeness: Option<Completeness>,
     to_other: u64,
     groups: Vec<GroupOut>,
 }
@@ -76,7 +77,11 @@ struct Phase {
 }
 
 /// Makes the document.
-pub(super) fn document<'a>(outcome: &Outcome, tally: &'a Tally) -> Document<'a> {
+pub(super) fn document<'a>(
+    outcome: &Outcome,
+    tally: &'a Tally,
+    completeness: Option<Completeness>,
+) -> Document<'a> {
     let wall = |us: i64| Wall::from_nanos(us.saturating_mul(1000));
     let seconds = seconds(outcome);
     let rejects = tally.samples.iter().map(|sample| Reject {
@@ -97,7 +102,7 @@ pub(super) fn document<'a>(outcome: &Outcome, tally: &'a Tally) -> Document<'a> 
         reasons: &tally.reasons,
         first: outcome.span_us.map(|(first, _)| wall(first)),
         last: outcome.span_us.map(|(_, last)| wall(last)),
-        completeness: None,
+        completeness,
         to_other: outcome.to_other,
         groups: groups.collect(),
     }

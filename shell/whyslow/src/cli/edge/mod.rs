@@ -1,11 +1,13 @@
 //! `whyslow edge FILE…`: a report over a balancer's log.
 
 mod fail;
+mod follow;
 mod format;
 mod json;
 mod lines;
 mod open;
 mod pass;
+mod sequence;
 mod table;
 mod tally;
 
@@ -13,7 +15,8 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use whyslow_edge::report::{Field, Options, Outcome};
+use whyslow_edge::completeness::Completeness;
+use whyslow_edge::report::{Field, Options, Outcome, Table};
 use whyslow_edge::routes::Routes;
 use whyslow_model::Wall;
 use whyslow_model::seeded::Seed;
@@ -47,6 +50,11 @@ pub struct Args {
     /// One JSON document instead of tables.
     #[arg(long)]
     json: bool,
+    /// Goes on reading from the files' ends and shows each window of 10 s once it is complete: a
+    /// table in a terminal, a line where piped, a JSON line with --json. Windows of late requests
+    /// are shown again.
+    #[arg(long, conflicts_with_all = ["by", "fail_on", "threads"])]
+    follow: bool,
     /// Ends with status 2 where this holds: rejected (any line), 5xx=SHARE%, p50=D, p90=D, p99=D.
     /// May be given again.
     #[arg(long, value_name = "WHAT")]
@@ -86,6 +94,9 @@ const TERMINAL_TOP: usize = 20;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
     let options = options(args)?;
+    if args.follow {
+        return follow(args, options, out);
+    }
     let mut inputs = open::inputs(&args.files)?;
     let choice = format::choose(&args.format, &mut inputs, args.zone)?;
     if let Some(said) = &choice.said {
@@ -94,15 +105,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
     let waiting = progress::waiting(out, "reading");
     let threads = threads.map_or(1, NonZero::get);
-    let (report, tally) = pass::read(inputs, &choice, &options, threads)?;
+    let done = pass::read(inputs, &choice, &options, threads)?;
     drop(waiting);
-    let mut outcome = report.finish();
-    if tally.parsed == 0 && tally.lines > 0 {
-        out.note_always(format::none_parsed(&choice, &tally));
-    }
+    let complete = sequence::completeness(&done.runs, options.seed);
+    let (outcome, tally) = (done.report.finish(), done.tally);
     let failed = args.fail_on.iter().find_map(|bound| bound.broken(&outcome, &tally));
-    let top = args.top.map(NonZero::get);
-    show(args, &mut outcome, &tally, top, out)?;
+    show(args, outcome, &tally, complete, out)?;
     match failed {
         Some(said) => {
             out.note_always(said);
@@ -112,20 +120,48 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
     }
 }
 
+/// Late requests change a window for as long: longer than most timeouts.
+const LATENESS_S: u32 = 120;
+
+fn follow(args: &Args, options: Options, out: &mut Output) -> Result<Exit, Stop> {
+    // Nothing is known of standard input before it is read; files say what they hold so far.
+    let readable: Vec<PathBuf> =
+        args.files.iter().filter(|file| file.as_os_str() != "-").cloned().collect();
+    if readable.is_empty() && args.format == "auto" {
+        return Err(Stop::usage("standard input cannot be looked at before it is followed")
+            .hint("name the format with --format"));
+    }
+    let mut inputs = open::inputs(&readable)?;
+    let choice = format::choose(&args.format, &mut inputs, args.zone)?;
+    drop(inputs);
+    if let Some(said) = &choice.said {
+        out.note(said);
+    }
+    let options = whyslow_edge::windows::Options {
+        span_s: follow::SPAN_S,
+        routes: options.routes,
+        asn: options.asn,
+        seed: options.seed,
+        lateness_s: LATENESS_S,
+    };
+    follow::run(&args.files, &choice, options, args.json, out)?;
+    Ok(Exit::Ok)
+}
+
 fn show(
     args: &Args,
-    outcome: &mut Outcome,
+    mut outcome: Outcome,
     tally: &Tally,
-    top: Option<usize>,
+    complete: Option<Completeness>,
     out: &mut Output,
 ) -> Result<(), Stop> {
-    let top = top.or((!args.json).then_some(TERMINAL_TOP));
-    let folded: Vec<usize> =
-        outcome.tables.iter_mut().map(|table| top.map_or(0, |top| table.keep(top))).collect();
+    let top = args.top.map(NonZero::get).or((!args.json).then_some(TERMINAL_TOP));
+    let keep = |table: &mut Table| top.map_or(0, |top| table.keep(top));
+    let folded: Vec<usize> = outcome.tables.iter_mut().map(keep).collect();
     if args.json {
-        return out.json(&json::document(outcome, tally));
+        return out.json(&json::document(&outcome, tally, complete));
     }
-    for line in table::lines(outcome, tally, &folded) {
+    for line in table::lines(&outcome, tally, complete, &folded) {
         out.line(line.coloured())?;
     }
     Ok(())
@@ -176,3 +212,6 @@ fn now() -> Wall {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     Wall::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use super::Stop;
 use super::format::Choice;
 use super::lines::each;
 use super::open::{Input, Piece, unreadable};
+use super::sequence::Runs;
 use super::tally::Tally;
 
 /// The smallest piece worth a turn.
@@ -26,7 +27,7 @@ pub(super) fn read(
     choice: &Choice,
     options: &Options,
     threads: usize,
-) -> Result<(Report, Tally), Stop> {
+) -> Result<Done, Stop> {
     let names: Vec<String> = inputs.iter().map(|input| input.name.clone()).collect();
     let pieces = cut(inputs, threads)?;
     let threads = threads.min(pieces.len()).max(1);
@@ -38,8 +39,9 @@ pub(super) fn read(
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((order, piece)) = next else { return Ok((report, done)) };
             let input = piece.input;
-            let tally = read_piece(piece, choice, &mut report).map_err(|e| (input, e))?;
-            done.push(Read { order, input, tally });
+            let mut runs = Runs::default();
+            let read = read_piece(piece, choice, &mut report, &mut runs);
+            done.push(Read { order, input, tally: read.map_err(|e| (input, e))?, runs });
         }
     };
     let ended: Vec<_> = std::thread::scope(|scope| {
@@ -59,7 +61,17 @@ pub(super) fn read(
             None => all = Some(report),
         }
     }
-    Ok((all.unwrap_or_else(|| Report::new(options.clone())), in_order(done)))
+    let report = all.unwrap_or_else(|| Report::new(options.clone()));
+    let (tally, runs) = in_order(done);
+    Ok(Done { report, tally, runs })
+}
+
+/// Everything that was read.
+pub(super) struct Done {
+    pub(super) report: Report,
+    pub(super) tally: Tally,
+    /// The numbers of the lines, piece by piece in the order of the inputs.
+    pub(super) runs: Vec<Runs>,
 }
 
 /// A piece that was read.
@@ -67,6 +79,7 @@ struct Read {
     order: usize,
     input: usize,
     tally: Tally,
+    runs: Runs,
 }
 
 fn cut(inputs: Vec<Input>, threads: usize) -> Result<Vec<Piece>, Stop> {
@@ -85,7 +98,12 @@ fn cut(inputs: Vec<Input>, threads: usize) -> Result<Vec<Piece>, Stop> {
     Ok(pieces)
 }
 
-fn read_piece(mut piece: Piece, choice: &Choice, report: &mut Report) -> io::Result<Tally> {
+fn read_piece(
+    mut piece: Piece,
+    choice: &Choice,
+    report: &mut Report,
+    runs: &mut Runs,
+) -> io::Result<Tally> {
     let mut tally = Tally::default();
     let mut scratch = Scratch::default();
     let input = piece.input;
@@ -99,6 +117,7 @@ fn read_piece(mut piece: Piece, choice: &Choice, report: &mut Report) -> io::Res
         match &syslog::read(&*choice.parser, line, &choice.context, &mut scratch) {
             Ok(record) => {
                 report.handle_record(record);
+                runs.handle_record(record);
                 tally.parsed += 1;
             }
             Err(reject) => tally.reject(input, reject, line),
@@ -108,9 +127,10 @@ fn read_piece(mut piece: Piece, choice: &Choice, report: &mut Report) -> io::Res
 }
 
 /// Adds tallies in the order of their pieces, so that line numbers are right.
-fn in_order(mut done: Vec<Read>) -> Tally {
+fn in_order(mut done: Vec<Read>) -> (Tally, Vec<Runs>) {
     done.sort_by_key(|read| read.order);
     let mut all = Tally::default();
+    let mut runs = Vec::new();
     let (mut input, mut before) = (0, 0);
     for read in done {
         if read.input != input {
@@ -118,7 +138,8 @@ fn in_order(mut done: Vec<Read>) -> Tally {
         }
         let lines = read.tally.lines;
         all.add(read.tally, before);
+        runs.push(read.runs);
         before += lines;
     }
-    all
+    (all, runs)
 }

@@ -1,9 +1,12 @@
 //! The report for a terminal.
 
+use whyslow_edge::completeness::Completeness;
 use whyslow_edge::report::{Cell, Field, Group, Outcome, Table, Value};
-use whyslow_edge::row::Timing;
+use whyslow_edge::row::{Row, Timing, Totals};
+use whyslow_edge::windows::{ClosedWindow, Grouping};
 use whyslow_model::Wall;
 
+use super::follow::sentence;
 use super::json::seconds;
 use super::tally::Tally;
 use crate::cli::render::line::{Line, Style};
@@ -12,8 +15,13 @@ use crate::cli::render::line::{Line, Style};
 const FIELD_WIDTH_MAX: usize = 36;
 
 /// The whole report. `folded` says of each table how many groups its `other` stands for.
-pub(super) fn lines(outcome: &Outcome, tally: &Tally, folded: &[usize]) -> Vec<Line> {
-    let mut lines = head(outcome, tally);
+pub(super) fn lines(
+    outcome: &Outcome,
+    tally: &Tally,
+    complete: Option<Completeness>,
+    folded: &[usize],
+) -> Vec<Line> {
+    let mut lines = vec![head(outcome, tally, complete)];
     for (table, folded) in outcome.tables.iter().zip(folded) {
         lines.push(Line::default());
         lines.extend(table_lines(table, *folded, outcome));
@@ -23,13 +31,23 @@ pub(super) fn lines(outcome: &Outcome, tally: &Tally, folded: &[usize]) -> Vec<L
     lines
 }
 
-fn head(outcome: &Outcome, tally: &Tally) -> Vec<Line> {
+fn head(outcome: &Outcome, tally: &Tally, complete: Option<Completeness>) -> Line {
     let (lines, rejected) = (spaced(tally.lines), spaced(tally.rejected()));
     let mut text = format!("{lines} lines, {rejected} rejected");
     if let Some((first, last)) = outcome.span_us {
         text.push_str(&format!("; {}", span(first, last)));
     }
-    vec![Line::of(if tally.rejected() > 0 { Style::Orange } else { Style::Plain }, &text)]
+    let missing = complete.map_or(0, Completeness::missing);
+    match complete {
+        Some(_) if missing == 0 => text.push_str("; sequence complete, none missing"),
+        Some(told) => {
+            let expected = spaced(told.expected);
+            text.push_str(&format!("; {} of {expected} lines never came", spaced(missing)));
+        }
+        None => {}
+    }
+    let wrong = tally.rejected() > 0 || missing > 0;
+    Line::of(if wrong { Style::Orange } else { Style::Plain }, &text)
 }
 
 /// `21:19:00 to 21:24:00`, with days where they are not the same.
@@ -46,6 +64,39 @@ fn span(first_us: i64, last_us: i64) -> String {
     } else {
         format!("{day} {from} to {other_day} {to} UTC")
     }
+}
+
+/// The busiest servers of one window.
+pub(super) fn window_lines(window: &ClosedWindow, all: &Totals) -> Vec<Line> {
+    let mut rows: Vec<&Row> =
+        window.rows.iter().filter(|r| Grouping::of(&r.key) == Some(Grouping::Server)).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.totals.hits));
+    let head = ["backend", "server", "hits", "max/s", "p50", "p90", "p99", "server p99", "5xx %"];
+    let figures = |totals: &Totals| {
+        let errors: u64 = totals.codes.range(500..600).map(|(_, n)| n).sum();
+        vec![
+            spaced(totals.hits),
+            spaced(totals.peak_per_s.into()),
+            quantile(&totals.latency, 0.5),
+            quantile(&totals.latency, 0.9),
+            quantile(&totals.latency, 0.99),
+            quantile(&totals.server, 0.99),
+            format!("{:.2}", share(errors, totals.hits)),
+        ]
+    };
+    let mut table = vec![(Style::Bold, head.map(str::to_owned).to_vec())];
+    for row in rows.iter().take(super::TERMINAL_TOP) {
+        let names = [&row.key.backend, &row.key.server];
+        let names = names.map(|name| shortened(name.as_deref().unwrap_or("-"))).to_vec();
+        table.push((Style::Plain, [names, figures(&row.totals)].concat()));
+    }
+    let total = vec!["total".to_owned(), String::new()];
+    table.push((Style::Plain, [total, figures(all)].concat()));
+    let start = Wall::from_millis(window.start_s.saturating_mul(1000));
+    let mut lines = vec![Line::of(Style::Plain, &sentence(start, window.revision, all))];
+    lines.push(Line::default());
+    lines.extend(aligned(&table, 2));
+    lines
 }
 
 /// A column: its head, and what it says of a group.
@@ -192,7 +243,7 @@ fn good(cell: &Cell) -> String {
     format!("{:.2}", share(good, cell.hits))
 }
 
-fn quantile(timing: &Timing, q: f64) -> String {
+pub(super) fn quantile(timing: &Timing, q: f64) -> String {
     timing.histogram.quantile(q).map_or_else(
         || "-".to_owned(),
         |seconds| {
