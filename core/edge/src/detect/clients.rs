@@ -18,8 +18,8 @@ const LOOKS_AT: &str = "receiving the request, and receiving and sending the ans
                         against its own last 60 windows";
 const ABNORMAL: &str = "the lower end of the share's 95 % interval is 10 points and four times \
                         the past's spread above its own past's median, and above three times the \
-                        others' upper end; its servers' times (p90) are within 1.5 times the \
-                        middle one's, else nothing is said; 30 requests, 3 such networks, and 15 \
+                        others' upper end; its servers' times (median and p90) are within 1.5 \
+                        times the middle one's, else nothing is said; 30 requests, 3 such networks, and 15 \
                         windows of past";
 const IMPLICATES: &[Segment] = &[Segment::Access, Segment::Transit, Segment::Client];
 const ADVICE: &str = "Measure from inside that network and from outside it at once: loss and \
@@ -55,6 +55,7 @@ const SLOW_MIN_S: f64 = 0.05;
 const POINTS: f64 = 0.1;
 const SIGMAS: f64 = 4.0;
 const OTHERS: f64 = 3.0;
+const SERVER_QUANTILES: [f64; 2] = [0.5, 0.9];
 const SERVER_RATIO: f64 = 1.5;
 const SERVER_DIFFERENCE_S: f64 = 0.002;
 
@@ -71,8 +72,8 @@ struct Clients {
 struct Peers {
     /// By phase: seconds above which a request is slow, how many are, and of how many.
     slow: [(f64, u64, u64); 3],
-    /// The middle one's p90 of the servers' times.
-    server_s: f64,
+    /// The middle ones of the clients' medians and p90s of the servers' times.
+    server_s: [f64; 2],
 }
 
 impl Judge for Clients {
@@ -142,14 +143,15 @@ impl Peers {
         let mut slow = [(SLOW_MIN_S, 0, 0); 3];
         let mut peers = 0;
         for (phase, slow) in PHASES.into_iter().zip(&mut slow) {
-            let (middle, counted) = middle_p90(cells, |t| histogram(t, phase));
+            let (middle, counted) = middle(cells, 0.9, |t| histogram(t, phase));
             peers = peers.max(counted);
             let limit_s = (2.0 * middle.unwrap_or(0.0)).max(SLOW_MIN_S);
             let all = cells.iter().map(|(_, t)| histogram(t, phase));
             let (bad, n) = all.fold((0, 0), |(bad, n), h| (bad + above(h, limit_s), n + h.count()));
             *slow = (limit_s, bad, n);
         }
-        let server_s = middle_p90(cells, |t| &t.server.histogram).0.unwrap_or(0.0);
+        let server = |q: f64| middle(cells, q, |t| &t.server.histogram).0.unwrap_or(0.0);
+        let server_s = SERVER_QUANTILES.map(server);
         (peers >= PEERS_MIN).then_some(Self { slow, server_s })
     }
 
@@ -176,20 +178,23 @@ impl Peers {
 
     /// Whether the servers answer a client as fast as the others.
     fn serves_alike(&self, totals: &Totals) -> bool {
-        let own = totals.server.histogram.quantile(0.9).unwrap_or(0.0);
-        own <= self.server_s * SERVER_RATIO + SERVER_DIFFERENCE_S
+        SERVER_QUANTILES.iter().zip(self.server_s).all(|(q, middle)| {
+            let own = totals.server.histogram.quantile(*q).unwrap_or(0.0);
+            own <= middle * SERVER_RATIO + SERVER_DIFFERENCE_S
+        })
     }
 }
 
-/// The middle of the clients' p90s, and how many clients have enough requests to count.
-fn middle_p90(
+/// The middle of the clients' `q`-quantiles, and how many clients have enough requests to count.
+fn middle(
     cells: &[(Who, &Totals)],
+    q: f64,
     of: impl Fn(&Totals) -> &Histogram,
 ) -> (Option<f64>, usize) {
     let told = cells.iter().map(|(_, t)| of(t)).filter(|h| h.count() >= REQUESTS_MIN);
-    let mut p90s: Vec<f64> = told.filter_map(|h| h.quantile(0.9)).collect();
-    p90s.sort_unstable_by(f64::total_cmp);
-    (p90s.get(p90s.len() / 2).copied(), p90s.len())
+    let mut quantiles: Vec<f64> = told.filter_map(|h| h.quantile(q)).collect();
+    quantiles.sort_unstable_by(f64::total_cmp);
+    (quantiles.get(quantiles.len() / 2).copied(), quantiles.len())
 }
 
 const fn histogram(totals: &Totals, phase: EdgePhase) -> &Histogram {

@@ -377,7 +377,7 @@ fn a_slow_answer_for_everybody_is_no_clients_fault() {
 
 #[test]
 fn a_network_whose_requests_the_server_answers_slowly_is_not_accused() {
-    let outcome = run(World::new(8), 120, |minute, requests| {
+    let outcome = run(World { begin: 0, ..World::new(8) }, 120, |minute, requests| {
         for r in requests.iter_mut().filter(|r| minute >= 60 && r.network == 2) {
             r.body_us += 500_000.0;
             r.wait_us *= 4.0;
@@ -393,7 +393,8 @@ fn a_network_whose_requests_the_server_answers_slowly_is_not_accused() {
 fn a_twin_slower_on_one_url_at_low_traffic_is_found() {
     const QUIET: &[Route] = &[("/bid", 300.0, 16_000.0), ("/optout", 18.0, 12_000.0)];
     for seed in 21..=22 {
-        let world = World { routes: QUIET, servers: 2, ..World::new(seed) };
+        // By night, when even less is asked.
+        let world = World { routes: QUIET, servers: 2, begin: 60, ..World::new(seed) };
         let outcome = run(world, 180, |minute, requests| {
             for r in requests.iter_mut().filter(|r| minute >= 60 && r.route == 1 && r.server == 1) {
                 r.wait_us *= 2.3;
@@ -403,7 +404,7 @@ fn a_twin_slower_on_one_url_at_low_traffic_is_found() {
         let of = outcome.of("edge_server_slower_than_twins");
         assert_eq!(of.len(), 1, "seed {seed}: {of:?}");
         assert_eq!(of[0].locus, locus("ads", Some("app1"), Some("/optout")));
-        assert!((60..100).contains(&minute_of(of[0].opened)), "seed {seed}: {:?}", of[0]);
+        assert!((60..110).contains(&minute_of(of[0].opened)), "seed {seed}: {:?}", of[0]);
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
     summary: "A server answers a route slower than its twins do.",
     looks_at: "connecting plus waiting for headers (the balancer's total where the log tells no \
                phases) of each server on each route, against the server in the middle of those \
-               that serve the same route at the same time; with little traffic over up to ten \
+               that serve the same route at the same time; with little traffic over up to twenty \
                windows together; servers that serve more than one and a half times as much as \
                their twins are not held against them",
     abnormal: "p90 or median at least 1.5 times, and 2 ms, above the twin's, with 95 % intervals \
@@ -41,7 +41,7 @@ const DIFFERENCE_S: f64 = 0.002;
 const LOAD_RATIO: u64 = 3;
 const LOAD_RATIO_OF: u64 = 2;
 /// Windows that are put together where there is little traffic.
-const WINDOWS_MAX: u32 = 10;
+const WINDOWS_MAX: u32 = 20;
 /// Windows after which a median is enough.
 const WINDOWS_PATIENT: u32 = 5;
 
@@ -106,13 +106,15 @@ impl Twins {
 }
 
 impl Group {
-    /// Whether most of its servers have served enough to tell, or it has waited long enough.
+    /// Whether three quarters of its servers have served enough to tell, or it has waited long
+    /// enough.
     fn is_enough(&self) -> bool {
         let mut counts: Vec<u64> = self.servers.values().map(Histogram::count).collect();
         counts.sort_unstable();
-        let middle = counts.get(counts.len() / 2).copied().unwrap_or(0);
-        let waited = self.windows >= WINDOWS_PATIENT && middle >= REQUESTS_MIN;
-        middle >= REQUESTS_P90_MIN || waited || self.windows >= WINDOWS_MAX
+        let quarter = counts.len().saturating_sub(1) / 4;
+        let served = counts.get(quarter).copied().unwrap_or(0);
+        let waited = self.windows >= WINDOWS_PATIENT && served >= REQUESTS_MIN;
+        served >= REQUESTS_P90_MIN || waited || self.windows >= WINDOWS_MAX
     }
 
     fn judge(&self, server: &Arc<str>, locus: Locus) -> Judgement {
