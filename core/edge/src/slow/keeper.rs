@@ -69,8 +69,9 @@ const WINDOW_S: u64 = 10;
 const WINDOWS_PER_DAY: u64 = 86_400 / WINDOW_S;
 /// Part of a day's bytes that may be used at once.
 const BURST: u64 = 24;
-/// Bytes of a kept request beside its texts, with its place in the store's indices.
-const ROW_BYTES: u64 = 500;
+/// Bytes of a kept request beside its texts, with its place in the store's indices: measured over a
+/// million of them.
+const ROW_BYTES: u64 = 800;
 /// Requests whose p99 means something.
 const P99_REQUESTS_MIN: u64 = 1000;
 /// Windows over which a route's p99 is taken.
@@ -333,7 +334,8 @@ impl SlowKeeper {
     }
 
     fn set_room(&mut self) {
-        let affordable = usize::try_from(self.bytes / (2 * ROW_BYTES)).unwrap_or(usize::MAX);
+        let affordable =
+            usize::try_from(self.bytes / (ROW_BYTES + ROW_BYTES / 4)).unwrap_or(usize::MAX);
         self.room = affordable.min(self.options.rows_per_window);
     }
 

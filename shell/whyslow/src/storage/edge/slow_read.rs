@@ -241,7 +241,7 @@ fn facets_of(
     let sql = format!("SELECT stands_for{columns} FROM slow WHERE {}", wanted.sql());
     let mut select = db.prepare_cached(&sql)?;
     let mut rows = select.query(params_from_iter(wanted.values))?;
-    let mut numbers: Vec<HashMap<Option<i64>, FacetCount>> = vec![HashMap::new(); fields.len()];
+    let mut numbers: Vec<Counts> = fields.iter().map(|_| Counts::default()).collect();
     while let Some(row) = rows.next()? {
         let one = FacetCount { kept: 1, stands_for: row.get(0)? };
         for (at, field) in fields.iter().enumerate() {
@@ -249,16 +249,47 @@ fn facets_of(
                 let text: Option<String> = row.get(at + 1)?;
                 counted[at].entry(text.unwrap_or_default()).or_default().add(one);
             } else {
-                numbers[at].entry(row.get(at + 1)?).or_default().add(one);
+                numbers[at].add(row.get(at + 1)?, one);
             }
         }
     }
     for ((field, numbers), counted) in fields.iter().zip(numbers).zip(counted) {
-        for (number, count) in numbers {
+        for (number, count) in numbers.counted() {
             counted.entry(text_of(db, *field, number)?).or_default().add(count);
         }
     }
     Ok(())
+}
+
+/// Counts by stored value. Most values are small numbers, and a million rows of ten fields are
+/// counted for one page, so that those have a place each.
+#[derive(Debug, Default)]
+struct Counts {
+    untold: FacetCount,
+    small: Vec<FacetCount>,
+    large: HashMap<i64, FacetCount>,
+}
+
+impl Counts {
+    const SMALL: usize = 1 << 16;
+
+    fn add(&mut self, value: Option<i64>, one: FacetCount) {
+        let Some(value) = value else { return self.untold.add(one) };
+        let place = usize::try_from(value).ok().filter(|place| *place < Self::SMALL);
+        let Some(place) = place else { return self.large.entry(value).or_default().add(one) };
+        if place >= self.small.len() {
+            self.small.resize(place + 1, FacetCount::default());
+        }
+        self.small[place].add(one);
+    }
+
+    /// Each value that occurs.
+    fn counted(self) -> impl Iterator<Item = (Option<i64>, FacetCount)> {
+        let small = (0..).zip(self.small).map(|(value, count)| (Some(value), count));
+        let large = self.large.into_iter().map(|(value, count)| (Some(value), count));
+        let all = std::iter::once((None, self.untold)).chain(small).chain(large);
+        all.filter(|(_, count)| count.kept > 0)
+    }
 }
 
 /// The text of a stored value.

@@ -103,6 +103,16 @@ fn about_store(out: &mut Exposition, store: &StoreCounters) {
     out.family(name, counter, "What became of observations that came in.");
     out.sample(name, [("result", "new")], float(store.observations));
     out.sample(name, [("result", "refused")], float(store.observations_refused));
+    let name = "whyslow_self_store_edge_total";
+    out.family(name, counter, "What became of windows, slow requests and notices of the edge.");
+    for (result, n) in [
+        ("row", store.edge.rows),
+        ("slow", store.edge.slow),
+        ("notice", store.edge.notices),
+        ("refused", store.edge.refused),
+    ] {
+        out.sample(name, [("result", result)], float(n));
+    }
     let help = "Appends that wait to be written.";
     out.single("whyslow_self_store_queue", gauge, help, float(store.queue));
     out.single("whyslow_self_store_commits_total", counter, "Commits.", float(store.commits));
