@@ -199,3 +199,5 @@ pub const EDGE_OUT_KEYS_MAX: usize = 10_000;
 pub const EDGE_OUT_ROWS_HELD_MAX: usize = 200_000;
 /// Slow requests on one page.
 pub const EDGE_SLOW_PER_PAGE: usize = 50;
+/// Slow requests of one worker that wait to be stored; older ones are thrown away.
+pub const EDGE_SLOW_WAITING_MAX: usize = 10_000;

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::secret::{SecretError, reveal};
 use crate::config::{Config, Current, NotInForce, Snapshot};
-use crate::edge::{Edge, World};
+use crate::edge::{Edge, Notices, World};
 use crate::live::Live;
 use crate::prober::sockets::Sockets;
 use crate::prober::{Plan, Prober};
@@ -187,7 +187,8 @@ pub fn edge_world(state: &AppState) -> World {
         db: state.db.clone(),
         runtime: tokio::runtime::Handle::current(),
         asn: (!networks.is_empty()).then_some(networks),
-        outlets: Vec::new(),
+        notices: Arc::new(Notices::of(&state.db)),
+        outputs: Arc::clone(&state.outputs),
     }
 }
 

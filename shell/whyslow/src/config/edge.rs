@@ -1,6 +1,7 @@
 //! What an operator writes of a balancer's log: where it comes from and how it is read.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -31,6 +32,9 @@ pub struct EdgeSource {
     /// Requests that take longer are kept whole. Left out: those beyond their route's own usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow: Option<Duration>,
+    /// Such limits for routes, by glob; the longest glob that fits counts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slow_routes: BTreeMap<String, Duration>,
     /// The time zone of dates that name none: local, UTC, +02:00, or a name such as Europe/Paris.
     #[serde(default, skip_serializing_if = "Zone::is_local")]
     pub time_zone: Zone,

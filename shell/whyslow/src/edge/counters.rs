@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
+use whyslow_edge::completeness::{Completeness, Ledger};
 use whyslow_edge::format::Reject;
 use whyslow_edge::windows;
 use whyslow_model::Wall;
+use whyslow_model::seeded::Seed;
 
 /// Bytes of a rejected line that are kept as a sample.
 const SAMPLE_BYTES_MAX: usize = 256;
@@ -111,13 +113,25 @@ pub struct Gauges {
 }
 
 /// One source's counters, shared by its workers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counted {
     tally: Mutex<Tally>,
     gauges: Mutex<BTreeMap<usize, Gauges>>,
+    ledger: Mutex<Ledger>,
 }
 
 impl Counted {
+    /// Counters of nothing yet. `drops_are_told` where the input says how many lines it loses.
+    pub(super) fn new(seed: Seed, drops_are_told: bool) -> Self {
+        let ledger = Mutex::new(Ledger::new(seed, drops_are_told));
+        Self { tally: Mutex::default(), gauges: Mutex::default(), ledger }
+    }
+
+    /// What is known of lines that never came.
+    pub(super) fn ledger<T>(&self, with: impl FnOnce(&mut Ledger) -> T) -> T {
+        with(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub(super) fn add(&self, tally: &Tally) {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
     }
@@ -172,6 +186,8 @@ pub struct SourceStatus {
     pub since: Wall,
     /// What became of its lines.
     pub tally: Tally,
+    /// How much of what the balancer sent was seen; `None` where nothing can tell.
+    pub completeness: Option<Completeness>,
     /// How things stand just now.
     pub gauges: Gauges,
 }
@@ -192,7 +208,7 @@ mod tests {
             newest_at_us: Some(5),
             ..Tally::default()
         };
-        let counted = Counted::default();
+        let counted = Counted::new(Seed(1), false);
         counted.add(&one);
         counted.add(&Tally { parsed: 1, newest_at_us: None, ..Tally::default() });
         counted.gauge(0, |g| g.connections = 2);

@@ -3,18 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use whyslow_edge::completeness::Completeness;
+use whyslow_edge::detect::WindowOf;
 use whyslow_edge::grouping::Grouping;
 use whyslow_edge::merge_windows;
 use whyslow_edge::row::Row;
+use whyslow_edge::slow::{Reason, SlowCount, SlowRow};
 use whyslow_edge::windows::ClosedWindow;
+use whyslow_model::Wall;
+use whyslow_sys::clock;
 
+use super::World;
 use super::counters::Counted;
 use super::resume::{Resume, SPAN_S};
 use super::stop::Stop;
-use super::{StoredWindow, World};
 use crate::config::EdgeSource;
 use crate::storage::{Batch, EdgeBatch, EdgeQuery, StorageError};
 
@@ -24,6 +29,8 @@ const GATHER: Duration = Duration::from_millis(400);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often it is tried once the source shall stop.
 const LAST_TRIES: u32 = 3;
+/// How often readings and counters are looked after while nothing comes.
+const IDLE_TICK: Duration = Duration::from_secs(5);
 /// The part that was stored by an earlier process, or an earlier life of a worker.
 const STORED: u64 = 0;
 /// Seconds for which parts are kept beyond the last change, since workers are not in step.
@@ -45,8 +52,29 @@ pub(super) struct Harvest {
     pub(super) windows: Vec<ClosedWindow>,
     /// Windows to which what is stored must be added.
     pub(super) frozen: Vec<i64>,
+    /// Slow requests that are kept.
+    pub(super) slow: Vec<SlowRow>,
+    /// How many there were.
+    pub(super) slow_counts: Vec<SlowCount>,
     /// Where to go on after a restart; `None` as before.
     pub(super) resume: Option<Resume>,
+}
+
+/// A window's start, a route, and why its requests count as slow.
+type SlowKey = (i64, Arc<str>, Reason);
+
+/// What a keeper remembers from one commit to the next.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Where to go on after a restart, as it is in the store.
+    stored: Resume,
+    /// The newest window that was stored.
+    newest_s: Option<i64>,
+    /// Until when it is known how complete the source is, and how complete it was then.
+    accounted: Option<Wall>,
+    seen: Option<Completeness>,
+    /// Slow requests by window, route and reason: how many each part saw and kept.
+    slow_counts: BTreeMap<SlowKey, BTreeMap<u64, (u64, u64)>>,
 }
 
 /// The keeper of one source.
@@ -67,13 +95,19 @@ pub(super) struct Keeper {
     /// Of each window that may still change and has several parts, all of them.
     pub(super) parts: BTreeMap<i64, BTreeMap<u64, Vec<Row>>>,
     pub(super) seen_parts: BTreeSet<u64>,
+    /// What is kept beside windows; empty at the start.
+    pub(super) memory: Memory,
 }
 
 impl Keeper {
     /// Keeps what comes until no worker is left.
     pub(super) fn run(mut self) {
-        while let Ok(first) = self.inbox.recv() {
-            let mut all = vec![first];
+        loop {
+            let mut all = match self.inbox.recv_timeout(IDLE_TICK) {
+                Ok(first) => vec![first],
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             if self.workers > 1 {
                 let until = Instant::now() + GATHER;
                 let left = || until.saturating_duration_since(Instant::now());
@@ -81,11 +115,14 @@ impl Keeper {
                     all.push(more);
                 }
             }
-            let mut touched = BTreeMap::new();
-            for harvest in all {
+            let (mut touched, mut slow) = (BTreeMap::new(), EdgeBatch::default());
+            for mut harvest in all {
+                slow.slow.append(&mut harvest.slow);
+                let counts = std::mem::take(&mut harvest.slow_counts);
+                slow.slow_counts.extend(self.add_counts(harvest.part, counts));
                 self.take(harvest, &mut touched);
             }
-            if !self.store(touched) {
+            if !self.store(touched, slow) {
                 return;
             }
         }
@@ -93,7 +130,7 @@ impl Keeper {
 
     /// Adds one harvest to the windows that are to be stored.
     fn take(&mut self, harvest: Harvest, touched: &mut BTreeMap<i64, Vec<Row>>) {
-        let Harvest { part, before_s, windows, frozen, resume } = harvest;
+        let Harvest { part, before_s, windows, frozen, resume, .. } = harvest;
         self.add_stored(part, before_s.or(windows.first().map(|w| w.start_s)), &frozen);
         for ClosedWindow { start_s, rows, .. } in windows {
             let rows = match self.parts.get_mut(&start_s) {
@@ -116,6 +153,24 @@ impl Keeper {
             self.resume.before_s = self.resume.before_s.max(Some(before_s));
             self.parts = self.parts.split_off(&(before_s - PARTS_KEPT_S));
         }
+    }
+
+    /// Adds up what several workers counted of slow requests; what is stored is replaced.
+    fn add_counts(&mut self, part: u64, counts: Vec<SlowCount>) -> Vec<SlowCount> {
+        let mut sums = Vec::new();
+        for count in counts {
+            let key = (count.start_s, Arc::clone(&count.route), count.reason);
+            let parts = self.memory.slow_counts.entry(key).or_default();
+            parts.insert(part, (count.seen, count.kept));
+            let (seen, kept) = parts.values().fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+            sums.push(SlowCount { seen, kept, ..count });
+        }
+        if let Some(newest) =
+            self.memory.slow_counts.keys().next_back().map(|(start_s, ..)| *start_s)
+        {
+            self.memory.slow_counts.retain(|(start_s, ..), _| newest - *start_s <= PARTS_KEPT_S);
+        }
+        sums
     }
 
     /// Reads what was stored of windows that a new part would else replace.
@@ -171,36 +226,44 @@ impl Keeper {
         Ok(all)
     }
 
-    /// Stores windows, and tries until it is done. False where nothing can be stored any more.
-    fn store(&mut self, touched: BTreeMap<i64, Vec<Row>>) -> bool {
-        let revision = self.resume.revision.saturating_add(1);
-        self.resume.revision = revision;
-        let place = serde_json::to_vec(&self.resume).unwrap_or_default();
-        let windows: Vec<StoredWindow> = touched
-            .into_iter()
-            .map(|(start_s, rows)| StoredWindow {
-                source: Arc::clone(&self.source),
-                service: self.config.service.as_deref().map(Arc::from),
-                start_s,
-                revision,
-                rows: rows.into(),
-            })
-            .collect();
-        let rows = windows.iter().flat_map(|w| {
-            w.rows.iter().map(|row| (Arc::clone(&self.source), revision, row.clone()))
-        });
-        let edge = EdgeBatch {
-            rows: rows.collect(),
-            resume: vec![(Arc::clone(&self.source), place)],
-            ..EdgeBatch::default()
-        };
-        if !self.append(&Batch { edge, ..Batch::default() }) {
-            return false;
+    /// Stores windows and what follows from them, and tries until it is done. False where nothing can be stored any more.
+    fn store(&mut self, touched: BTreeMap<i64, Vec<Row>>, slow: EdgeBatch) -> bool {
+        let now = clock::wall();
+        let mut edge = slow;
+        let mut samples = Vec::new();
+        if !touched.is_empty() || self.resume != self.memory.stored {
+            self.resume.revision = self.resume.revision.saturating_add(1);
+            let place = serde_json::to_vec(&self.resume).unwrap_or_default();
+            edge.resume.push((Arc::clone(&self.source), place));
+            self.memory.stored.clone_from(&self.resume);
         }
-        for window in &windows {
-            self.world.outlets.iter().for_each(|outlet| outlet.handle_window(window));
+        let revision = self.resume.revision;
+        for (start_s, rows) in touched {
+            let completeness = self.completeness(start_s, now);
+            let window = WindowOf { source: &self.source, start_s, rows: &rows, completeness };
+            self.world.notices.handle_window(self.config.service.as_deref(), &window, now);
+            let (source, service) = (&self.config.name, self.config.service.as_deref());
+            samples.extend(self.world.outputs.handle_window(source, service, &rows));
+            edge.rows.extend(rows.into_iter().map(|row| (Arc::clone(&self.source), revision, row)));
         }
-        true
+        self.world.notices.handle_timeout(now);
+        self.world.notices.drain(&mut edge);
+        samples.extend(self.world.notices.counters_again(&self.world.outputs, now));
+        if edge.is_empty() && samples.is_empty() {
+            return true;
+        }
+        self.append(&Batch { edge, samples, ..Batch::default() })
+    }
+
+    /// How complete the source was since the last new window.
+    fn completeness(&mut self, start_s: i64, now: Wall) -> Option<Completeness> {
+        if self.memory.newest_s.is_none_or(|newest| start_s > newest) {
+            let from = self.memory.accounted.replace(now).unwrap_or(now);
+            let stretch = self.counted.ledger(|ledger| ledger.handle_window(from, now));
+            self.memory.newest_s = Some(start_s);
+            self.memory.seen = stretch.completeness;
+        }
+        self.memory.seen
     }
 
     fn append(&self, batch: &Batch) -> bool {

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! input ─ framing ─ worker (parse, count, windows) ─┐
-//! input ─ framing ─ worker                         ─┴─ keeper ─ store, outlets
+//! input ─ framing ─ worker                         ─┴─ keeper ─ store, series, notices
 //! ```
 //!
 //! A source has one or more workers, each a thread with its own input, parser and tables, so that
 //! nothing is shared on the way of a line. Its keeper adds their windows up, stores them together
-//! with the place from which reading goes on after a restart, and hands them to the outlets.
+//! with the place from which reading goes on after a restart, and lets the detectors and outputs see them.
 
 pub mod counters;
 mod inputs;
 mod keeper;
+mod notices;
 mod reading;
 mod resume;
 mod run;
@@ -25,10 +26,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use counters::{SourceStatus, Tally};
 pub use inputs::kernel;
-use whyslow_edge::row::Row;
+pub use notices::Notices;
 use whyslow_model::asn::AsnTable;
 
 use crate::config::{Config, EdgeSource};
+use crate::edge_out::Outputs;
 use crate::storage::Db;
 use source::Source;
 
@@ -48,29 +50,10 @@ pub struct World {
     pub runtime: tokio::runtime::Handle,
     /// Whose addresses are.
     pub asn: Option<Arc<AsnTable>>,
-    /// Who else is told of each window that is stored.
-    pub outlets: Vec<Arc<dyn Outlet>>,
-}
-
-/// A window that is stored. A later one of the same source and start replaces it.
-#[derive(Clone, Debug)]
-pub struct StoredWindow {
-    /// The source's name.
-    pub source: Arc<str>,
-    /// The service whose requests these are.
-    pub service: Option<Arc<str>>,
-    /// The window's start: seconds since the epoch.
-    pub start_s: i64,
-    /// Rises with each window that is stored of the source, over restarts too.
-    pub revision: u32,
-    /// Its rows, as of [`whyslow_edge::windows::ClosedWindow`].
-    pub rows: Arc<[Row]>,
-}
-
-/// Takes windows as they are stored, on the source's own thread: it must not wait for long.
-pub trait Outlet: Send + Sync + std::fmt::Debug {
-    /// A window was stored, for the first time or revised.
-    fn handle_window(&self, window: &StoredWindow);
+    /// What is noticed in them.
+    pub notices: Arc<Notices>,
+    /// The series and lines that are made of them.
+    pub outputs: Arc<Outputs>,
 }
 
 impl Edge {
@@ -91,6 +74,7 @@ impl Edge {
             let stays = wanted(name).is_some_and(|source| source == running.config());
             if !stays {
                 running.stop();
+                world.outputs.forget(name);
             }
             stays
         });

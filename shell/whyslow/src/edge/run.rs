@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use whyslow_edge::completeness::Numbers;
 use whyslow_edge::routes::Routes;
+use whyslow_edge::slow::{self, SlowKeeper};
 use whyslow_edge::windows::{Options, Windows};
 
 use super::counters::Counted;
@@ -25,6 +27,8 @@ use crate::config::{EdgeSource, Input};
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Sockets that share a UDP address where the configuration says nothing.
 const SHARDS: usize = 2;
+/// How many times its route's own p99 a request may take where no limit is given.
+const OWN_P99_FACTOR: f64 = 3.0;
 /// Seconds for which late requests change a window: longer than most balancers' timeouts.
 const LATENESS_S: u32 = 120;
 
@@ -105,6 +109,20 @@ pub(super) fn worker(place: &Place) -> Worker {
         tracing::error!("source {}: {error}; all routes are templated", config.name);
         Routes::default()
     });
+    let slow = slow::Options {
+        routes: routes.clone(),
+        asn: place.world.asn.clone(),
+        route_limits: slow_limits(config),
+        limit_us: config.slow.map(|limit| micros(limit.std())),
+        own_p99_factor: config.slow.is_none().then_some(OWN_P99_FACTOR),
+        ..slow::Options::new(Arc::from(&*config.name), place.world.db.seed())
+    };
+    let shares = workers(config);
+    let slow = slow::Options {
+        rows_per_window: slow.rows_per_window / shares,
+        bytes_per_day: slow.bytes_per_day / shares as u64,
+        ..slow
+    };
     let resume: Option<Resume> = stored_place(&place.world.db, &config.name);
     let options = Options {
         span_s: SPAN_S,
@@ -120,9 +138,24 @@ pub(super) fn worker(place: &Place) -> Worker {
         reading,
         zone: Zoned::of(&config.time_zone),
         windows: Windows::new(options),
+        slow: SlowKeeper::new(slow),
+        numbers: Numbers::new(place.world.db.seed()),
         outbox: place.outbox.clone(),
         rereads: rereads(config),
         frontier: Arc::clone(&place.frontier),
         resume,
     })
+}
+
+/// Limits by route, the longest glob first, so that the narrower one counts.
+fn slow_limits(config: &EdgeSource) -> Vec<(String, u64)> {
+    let limits = config.slow_routes.iter();
+    let mut limits: Vec<(String, u64)> =
+        limits.map(|(glob, limit)| (glob.clone(), micros(limit.std()))).collect();
+    limits.sort_by_key(|(glob, _)| std::cmp::Reverse(glob.len()));
+    limits
+}
+
+fn micros(of: Duration) -> u64 {
+    u64::try_from(of.as_micros()).unwrap_or(u64::MAX)
 }

@@ -10,11 +10,11 @@ use whyslow_model::Wall;
 use whyslow_sys::clock;
 
 use super::counters::{Counted, SourceStatus};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Memory};
 use super::run::{self, Place};
 use super::stop::Stop;
 use super::{World, stored_place};
-use crate::config::EdgeSource;
+use crate::config::{EdgeSource, Input};
 
 /// Harvests that may wait for the keeper.
 const INBOX: usize = 4;
@@ -33,7 +33,9 @@ impl Source {
     /// Starts its threads.
     pub(super) fn start(config: EdgeSource, world: &World) -> Self {
         let config = Arc::new(config);
-        let (counted, stop) = (Arc::new(Counted::default()), Stop::default());
+        let drops_are_told = matches!(config.input, Input::SyslogUdp(_));
+        let (counted, stop) =
+            (Arc::new(Counted::new(world.db.seed(), drops_are_told)), Stop::default());
         let workers = run::workers(&config);
         let (outbox, inbox) = sync_channel(INBOX);
         let frontier = Arc::new(AtomicI64::new(i64::MIN));
@@ -49,6 +51,7 @@ impl Source {
             resume: stored_place(&world.db, &config.name).unwrap_or_default(),
             parts: BTreeMap::new(),
             seen_parts: BTreeSet::new(),
+            memory: Memory::default(),
         };
         let mut source = Self { config, counted, since: clock::wall(), stop, threads: Vec::new() };
         source.spawn(0, "edge-keeper", move || keeper.run());
@@ -106,6 +109,7 @@ impl Source {
             service: self.config.service.clone(),
             since: self.since,
             tally,
+            completeness: self.counted.ledger(|ledger| ledger.total()),
             gauges,
         }
     }

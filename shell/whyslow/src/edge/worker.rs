@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
+use whyslow_edge::completeness::{Loss, Numbers};
 use whyslow_edge::format::{Context, Reject, Scratch};
 use whyslow_edge::framing::Frame;
 use whyslow_edge::record::Record;
+use whyslow_edge::slow::{SlowCount, SlowKeeper, SlowRow};
 use whyslow_edge::windows::{ClosedWindow, Windows};
 use whyslow_model::Wall;
-use whyslow_model::limits::EDGE_WINDOWS_OPEN_MAX;
+use whyslow_model::limits::{EDGE_SLOW_WAITING_MAX, EDGE_WINDOWS_OPEN_MAX};
 use whyslow_sys::clock;
 
 use super::counters::{self, Gauges, Sample, Tally};
@@ -60,6 +62,9 @@ pub(super) struct Parts {
     pub(super) reading: Reading,
     pub(super) zone: Zoned,
     pub(super) windows: Windows,
+    pub(super) slow: SlowKeeper,
+    /// What the balancer numbered, of the lines that came.
+    pub(super) numbers: Numbers,
     pub(super) outbox: SyncSender<Harvest>,
     /// Whether lines are read again after a restart.
     pub(super) rereads: bool,
@@ -86,6 +91,11 @@ pub(super) struct Worker {
     /// Windows that wait for the keeper, and the number of their rows.
     pending: BTreeMap<i64, ClosedWindow>,
     pending_rows: usize,
+    /// Slow requests that wait for the keeper, and how many there were.
+    slow: Vec<SlowRow>,
+    slow_counts: Vec<SlowCount>,
+    /// The start of their window.
+    slow_start_s: i64,
     /// Windows that the keeper must not take for whole.
     frozen: Vec<i64>,
 }
@@ -107,6 +117,9 @@ impl Worker {
             oldest: Oldest::default(),
             last_at_us: None,
             place_sent: None,
+            slow: Vec::new(),
+            slow_counts: Vec::new(),
+            slow_start_s: now.as_nanos().div_euclid(10_000_000_000) * i64::from(SPAN_S),
             pending: BTreeMap::new(),
             pending_rows: 0,
             frozen: Vec::new(),
@@ -186,6 +199,10 @@ impl Worker {
             self.tally.parsed += 1;
             self.tally.newest_at_us = self.tally.newest_at_us.max(record.at_us);
         }
+        if !again {
+            self.parts.numbers.handle_line(record.vip, record.sequence);
+            self.parts.slow.handle_record(&record);
+        }
         let gone = start_s < self.parts.windows.gone_before_s();
         let first =
             lies.is_some_and(|lies| !gone && self.oldest.note(start_s, lies.file, lies.begins));
@@ -227,6 +244,9 @@ impl Worker {
     /// As [`Worker::tick`], with the place from which the source goes on after a restart.
     pub(super) fn tick_with(&mut self, resume: impl FnOnce(&Oldest) -> Option<Resume>) {
         self.gather();
+        if self.parts.numbers.is_full() {
+            self.parts.counted.ledger(|ledger| ledger.handle_numbers(&mut self.parts.numbers));
+        }
         if self.ticked.elapsed() >= TICK || self.pending_rows >= ROWS_AT_ONCE {
             self.settle();
             self.send(resume, false);
@@ -243,6 +263,7 @@ impl Worker {
     /// Gives everything to the others before the end, and waits until it is taken.
     pub(super) fn finish(&mut self, resume: impl FnOnce(&Oldest) -> Option<Resume>) {
         self.parts.windows.finish();
+        self.parts.slow.handle_window_end(self.slow_start_s);
         self.gather();
         self.settle();
         self.send(resume, true);
@@ -259,15 +280,40 @@ impl Worker {
             self.parts.windows.handle_gone_before(frontier);
         }
         self.gather();
+        let (numbers, dropped) = (&mut self.parts.numbers, self.tally.kernel_dropped);
+        self.parts.counted.ledger(|ledger| {
+            ledger.handle_numbers(numbers);
+            if dropped > 0 {
+                ledger.handle_lost(dropped, Loss::Kernel);
+            }
+        });
+        self.end_slow_window();
         self.parts.counted.add(&std::mem::take(&mut self.tally));
         let (format, windows) = (self.parts.reading.found(), self.parts.windows.counters());
         self.gauge(|g| (g.format, g.windows) = (format, windows));
+    }
+
+    /// Ends the window of slow requests, by our own clock.
+    fn end_slow_window(&mut self) {
+        let span_s = i64::from(SPAN_S);
+        let start_s = self.now.as_nanos().div_euclid(1_000_000_000 * span_s) * span_s;
+        if start_s > self.slow_start_s {
+            self.parts.slow.handle_window_end(self.slow_start_s);
+            self.slow_start_s = start_s;
+        }
+        self.slow.extend(std::iter::from_fn(|| self.parts.slow.poll_kept()));
+        self.slow_counts.extend(std::iter::from_fn(|| self.parts.slow.poll_count()));
+        let most = 2 * EDGE_SLOW_WAITING_MAX;
+        if self.slow.len() > most {
+            self.slow.drain(..self.slow.len() - most);
+        }
     }
 
     /// Takes what the windows give out. Who cannot wait loses the oldest where the keeper takes
     /// nothing for long, and it is counted.
     fn gather(&mut self) {
         while let Some(window) = self.parts.windows.poll_window() {
+            self.parts.slow.handle_rows(&window.rows);
             self.pending_rows += window.rows.len();
             if let Some(before) = self.pending.insert(window.start_s, window) {
                 self.pending_rows -= before.rows.len();
@@ -285,7 +331,8 @@ impl Worker {
         self.oldest.forget_before(before_s);
         let place_is_old =
             self.parts.rereads && self.place_sent.is_none_or(|sent| sent.elapsed() >= PLACE_EVERY);
-        if self.pending.is_empty() && self.frozen.is_empty() && !place_is_old && !wait {
+        let idle = self.pending.is_empty() && self.frozen.is_empty() && self.slow.is_empty();
+        if idle && !place_is_old && !wait {
             return;
         }
         let harvest = Harvest {
@@ -293,6 +340,8 @@ impl Worker {
             before_s: (before_s > i64::MIN).then_some(before_s),
             windows: std::mem::take(&mut self.pending).into_values().collect(),
             frozen: std::mem::take(&mut self.frozen),
+            slow: std::mem::take(&mut self.slow),
+            slow_counts: std::mem::take(&mut self.slow_counts),
             resume: resume(&self.oldest),
         };
         let refused = if wait {
@@ -309,6 +358,7 @@ impl Worker {
             }
             Some(harvest) => {
                 self.frozen = harvest.frozen;
+                (self.slow, self.slow_counts) = (harvest.slow, harvest.slow_counts);
                 self.pending = harvest.windows.into_iter().map(|w| (w.start_s, w)).collect();
             }
         }

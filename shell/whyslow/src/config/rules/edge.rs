@@ -48,6 +48,9 @@ fn format(source: &EdgeSource, found: &mut impl FnMut(&'static str, String, Opti
     if let Err(error) = Routes::new(&source.routes) {
         found("routes", error.to_string(), None);
     }
+    if let Err(error) = Routes::new(&source.slow_routes.keys().collect::<Vec<_>>()) {
+        found("slow_routes", error.to_string(), None);
+    }
     let format = source.format.as_str();
     match compiled::parser(format) {
         Some(Ok(_)) => return,

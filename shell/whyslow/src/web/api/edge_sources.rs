@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use whyslow_edge::completeness::Completeness;
 use whyslow_model::Wall;
 
 use super::exposition::{Exposition, Kind, float};
@@ -34,6 +35,12 @@ struct Source {
     /// Why nothing is read, where something stands in the way.
     problem: Option<String>,
     lines: Lines,
+    /// Lines the balancer, or the kernel, says there were, and how many of them came; absent where
+    /// nothing can tell.
+    expected: Option<u64>,
+    seen: Option<u64>,
+    /// 0 to 1.
+    completeness: Option<f64>,
     bytes: u64,
     /// The latest time a request bore.
     newest: Option<Wall>,
@@ -71,7 +78,7 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Json<Document> {
 }
 
 fn source(of: SourceStatus) -> Source {
-    let SourceStatus { name, input, format, service, since, tally, gauges } = of;
+    let SourceStatus { name, input, format, service, since, tally, completeness, gauges } = of;
     let lines = Lines {
         parsed: tally.parsed,
         rejected: tally.rejected(),
@@ -89,6 +96,9 @@ fn source(of: SourceStatus) -> Source {
         since,
         problem: gauges.problem,
         lines,
+        expected: completeness.map(|c| c.expected),
+        seen: completeness.map(|c| c.seen),
+        completeness: completeness.map(Completeness::share),
         bytes: tally.bytes,
         newest: tally.newest_at_us.map(|us| Wall::from_nanos(us.saturating_mul(1000))),
         files: gauges.files,
@@ -139,7 +149,20 @@ pub(super) fn about_edge(out: &mut Exposition, sources: &[SourceStatus]) {
 /// A family of one value a source: name, help, value.
 type Family = (&'static str, &'static str, fn(&SourceStatus) -> u64);
 
-const COUNTERS: [Family; 7] = [
+const COUNTERS: [Family; 10] = [
+    (
+        "whyslow_edge_missing_lines_total",
+        "Lines that the balancer numbered or the kernel dropped, and that never came.",
+        |s| s.completeness.map_or(0, |c| c.missing()),
+    ),
+    (
+        "whyslow_edge_late_total",
+        "Requests that came after their window had been stored, and revised it.",
+        |s| s.gauges.windows.late,
+    ),
+    ("whyslow_edge_too_late_total", "Requests that came too late for any window.", |s| {
+        s.gauges.windows.beyond
+    }),
     ("whyslow_edge_bytes_total", "Bytes of balancers' logs that were read.", |s| s.tally.bytes),
     (
         "whyslow_edge_kernel_dropped_total",

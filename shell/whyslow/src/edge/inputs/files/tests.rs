@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicI64;
 use std::sync::mpsc::Receiver;
 
+use whyslow_edge::completeness::Numbers;
 use whyslow_edge::grouping::Grouping;
 use whyslow_edge::routes::Routes;
+use whyslow_edge::slow::{self, SlowKeeper};
 use whyslow_edge::windows::{Options, Windows};
 use whyslow_model::Wall;
 use whyslow_model::seeded::Seed;
@@ -78,6 +80,8 @@ fn worker(
         reading: Reading::of(&config.format).unwrap(),
         zone: Zoned::of(&config.time_zone),
         windows: Windows::new(options),
+        slow: SlowKeeper::new(slow::Options::new(Arc::from("lb"), Seed(1))),
+        numbers: Numbers::new(Seed(1)),
         outbox,
         rereads: true,
         frontier: Arc::new(AtomicI64::new(i64::MIN)),
@@ -92,7 +96,7 @@ impl Play {
         let input = format!("file:{}/{pattern}", dir.path().display());
         let config = serde_json::json!({"name": "lb", "input": input, "time_zone": "UTC"});
         let config: EdgeSource = serde_json::from_value(config).unwrap();
-        let counted = Arc::new(Counted::default());
+        let counted = Arc::new(Counted::new(Seed(1), false));
         let (worker, inbox) = worker(&config, &counted, None);
         let files = Files::new(&dir.path().join(pattern), ReadFrom::Beginning);
         let (stored, of_window) = (Stored::default(), BTreeMap::new());
