@@ -60,8 +60,35 @@ impl ByteSet {
     }
 }
 
+/// Where `byte` stands first: most fields are short, so that a call of `memchr` costs more than the
+/// first few words looked at here, eight bytes at a time.
+#[inline]
+pub(super) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let wanted = ONES * u64::from(byte);
+    let mut at = 0;
+    while at < WORDS_FIRST
+        && let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk())
+    {
+        // A byte of zero is what borrows in the subtraction; the lowest one found is certain.
+        let differs = u64::from_le_bytes(*word) ^ wanted;
+        let found = differs.wrapping_sub(ONES) & !differs & HIGHS;
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    memchr::memchr(byte, &bytes[at..]).map(|i| at + i)
+}
+
+/// Bytes that are looked at before `memchr` is called.
+const WORDS_FIRST: usize = 24;
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -72,5 +99,15 @@ mod tests {
         assert_eq!(ByteSet::DIGITS.span(b"0129.5"), 4);
         assert!(ByteSet::TEXT.has_all(b" [") && !ByteSet::TEXT.has_all(b" \""));
         assert!(ByteSet::WORD.with(b" ").has(b' '));
+    }
+
+    proptest! {
+        #[test]
+        fn a_byte_is_found_where_it_stands_first(
+            bytes in proptest::collection::vec(0x1e..0x24_u8, 0..60),
+            byte in 0x1e..0x24_u8,
+        ) {
+            prop_assert_eq!(find(byte, &bytes), bytes.iter().position(|b| *b == byte));
+        }
     }
 }

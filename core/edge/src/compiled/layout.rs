@@ -97,6 +97,8 @@ pub(super) struct Step {
     pub(super) end: End,
     /// The field must be checked byte by byte: a step before it leans on that.
     pub(super) strict: bool,
+    /// The literal after it, as far as a word holds it, and a mask of the bytes that count.
+    pub(super) word: (u64, u64),
     /// Where the literal after it begins and ends in the layout's text.
     literal: (u32, u32),
     /// Where the item stands in the format string.
@@ -207,7 +209,8 @@ impl<'f> Builder<'f> {
         if !self.merge(&item) {
             let at = small(self.text.len());
             let source = (small(source.start), small(source.end));
-            let step = Step { item, end: End::Own, strict: false, literal: (at, at), source };
+            let (end, word, literal) = (End::Own, (0, 0), (at, at));
+            let step = Step { item, end, strict: false, word, literal, source };
             self.steps.push(step);
         }
         Ok(())
@@ -246,13 +249,36 @@ impl<'f> Builder<'f> {
             if let End::Tried(anchor) = end {
                 strict_until = anchor + 1;
             }
-            layout.steps[i].end = end;
+            let word = word(layout.literal(&layout.steps[i]));
+            let step = &mut layout.steps[i];
+            // A list inside quotes ends where they do; one that others lean on is read by itself.
+            step.end = if end == End::Own && i >= strict_until {
+                quoted_list(step.item.shape, word).unwrap_or(end)
+            } else {
+                end
+            };
+            step.word = word;
             let shape = layout.steps[i].item.shape;
             let checked = end == End::Line && !may_hold(&shape, b" ");
             layout.steps[i].strict = i < strict_until || checked;
         }
         Ok(layout)
     }
+}
+
+/// A literal's first eight bytes, and which of them there are.
+fn word(literal: &[u8]) -> (u64, u64) {
+    let (mut bytes, mut mask) = ([0; 8], [0; 8]);
+    for (i, byte) in literal.iter().take(8).enumerate() {
+        (bytes[i], mask[i]) = (*byte, 0xff);
+    }
+    (u64::from_le_bytes(bytes), u64::from_le_bytes(mask))
+}
+
+/// The end of a list before a double quote, which no list holds.
+fn quoted_list(shape: Shape, (word, mask): (u64, u64)) -> Option<End> {
+    let quoted = mask & 0xff != 0 && word & 0xff == u64::from(b'"');
+    (shape == Shape::List && quoted).then_some(End::Byte(b'"'))
 }
 
 /// How the field of index `i` finds its end.

@@ -29,6 +29,8 @@ mod values;
 mod w3c;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 pub use error::FormatError;
@@ -128,24 +130,29 @@ impl Compiled {
     /// # Errors
     /// Why it is not.
     pub fn fits(&self, line: &[u8], context: &Context) -> Result<(), Reject> {
-        let values = self.values(line, context)?;
+        let mut values = Values::new();
+        self.values(line, context, &mut values)?;
         if values.truncated { Err(Reject::Incomplete("the end of line")) } else { Ok(()) }
     }
 
-    fn values<'a>(&self, line: &'a [u8], context: &Context) -> Result<Values<'a>, Reject> {
+    fn values<'a>(
+        &self,
+        line: &'a [u8],
+        context: &Context,
+        values: &mut Values<'a>,
+    ) -> Result<(), Reject> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.first() == Some(&b'#') && matches!(self.reading, Reading::W3c) {
             return Err(Reject::NotARequest("a line of the header"));
         }
-        let mut values = Values::new();
-        scan::scan(&self.layout, line, context.zone_s, &mut values)?;
+        scan::scan(&self.layout, line, context.zone_s, values)?;
         if values.number(Number::Code).is_some_and(|code| code > 999) {
             return Err(Reject::Malformed("status"));
         }
         if values.truncated && values.time_us().is_none() {
             return Err(Reject::Incomplete("the time"));
         }
-        Ok(values)
+        Ok(())
     }
 }
 
@@ -156,7 +163,8 @@ impl Parse for Compiled {
         context: &Context,
         scratch: &'a mut Scratch,
     ) -> Result<Record<'a>, Reject> {
-        let values = self.values(line, context)?;
+        let mut values = Values::new();
+        self.values(line, context, &mut values)?;
         let mut record =
             Record { at_us: values.time_us(), truncated: values.truncated, ..Record::default() };
         fill(&mut record, &values);

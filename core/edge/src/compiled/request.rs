@@ -3,6 +3,7 @@
 use memchr::memchr;
 
 use super::Has;
+use super::bytes;
 use super::values::{Text, Values};
 use crate::format::Scratch;
 use crate::record::Record;
@@ -33,19 +34,25 @@ pub(super) fn fill<'a>(
     if record.host.is_empty() {
         record.host = host;
     }
-    record.path = if path.contains(&b'\\') { plain(path, scratch) } else { path };
+    record.path = if memchr(b'\\', path).is_some() { plain(path, scratch) } else { path };
 }
 
 /// Method and target of a request line; what is none is [`BAD`].
 fn split(line: &[u8]) -> (&[u8], &[u8]) {
-    let Some(space) = memchr(b' ', line) else { return (b"", BAD) };
+    let Some(space) = bytes::find(b' ', line) else { return (b"", BAD) };
     let (method, target) = (&line[..space], &line[space + 1..]);
     if method.is_empty()
         || !method.iter().all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
     {
         return (b"", BAD);
     }
-    let end = memchr(b' ', target).unwrap_or(target.len());
+    // The version is looked for at the end first, where it nearly always is, as long as any.
+    let tail = target.len().saturating_sub(9);
+    let end = if target[tail..].starts_with(b" HTTP/") {
+        tail
+    } else {
+        memchr(b' ', target).unwrap_or(target.len())
+    };
     (method, &target[..end])
 }
 

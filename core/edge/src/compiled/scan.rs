@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::bytes::ByteSet;
+use super::bytes::{self, ByteSet};
 use super::date;
 use super::layout::{End, Layout, Shape, Step, To};
 use super::number;
@@ -62,7 +62,7 @@ impl<'a> Run<'_, 'a> {
                         && step.item.shape == Shape::Braced
                         && literal.first() == Some(&b' ')
                     {
-                        at = self.behind(step, end, &literal[1..])?;
+                        at = self.behind_any(step, end, &literal[1..])?;
                         continue;
                     }
                     end
@@ -74,7 +74,8 @@ impl<'a> Run<'_, 'a> {
                 }
                 End::Byte(_) | End::Quote | End::Pivot(_) | End::Line => {
                     match self.text_end(step, at, literal) {
-                        Some(end) => end,
+                        Some(end) if self.holds(step, at, end) => end,
+                        Some(_) => return Err(Reject::Malformed(step.item.name)),
                         None if step.strict => return Err(Reject::Malformed(step.item.name)),
                         None => {
                             keep(step, &self.line[at..], values);
@@ -95,12 +96,25 @@ impl<'a> Run<'_, 'a> {
     /// The place behind a step's literal, which must stand at `at`.
     #[inline]
     fn behind(&self, step: &Step, at: usize, literal: &[u8]) -> Result<usize, Reject> {
-        match literal {
-            [] => Ok(at),
-            [one] if self.line.get(at) == Some(one) => Ok(at + 1),
-            _ if self.line[at..].starts_with(literal) => Ok(at + literal.len()),
-            _ if literal.starts_with(&self.line[at..]) => Err(Reject::Incomplete("end of line")),
-            _ => Err(Reject::Malformed(step.item.name)),
+        let (word, mask) = step.word;
+        if literal.len() <= 8
+            && let Some(bytes) = self.line.get(at..).and_then(|rest| rest.first_chunk())
+            && u64::from_le_bytes(*bytes) & mask == word
+        {
+            return Ok(at + literal.len());
+        }
+        self.behind_any(step, at, literal)
+    }
+
+    /// The same for a literal of any length, at the line's end too.
+    fn behind_any(&self, step: &Step, at: usize, literal: &[u8]) -> Result<usize, Reject> {
+        let rest = &self.line[at..];
+        if rest.starts_with(literal) {
+            Ok(at + literal.len())
+        } else if literal.starts_with(rest) {
+            Err(Reject::Incomplete("end of line"))
+        } else {
+            Err(Reject::Malformed(step.item.name))
         }
     }
 
@@ -149,13 +163,27 @@ impl<'a> Run<'_, 'a> {
             && let Shape::Text { of, .. } = step.item.shape
             && step.end != End::Quote
         {
-            return Some(at + of.span(rest));
+            // The literal's bytes before its pivot are the field's own kind.
+            let pivot = if let End::Pivot(pivot) = step.end { pivot } else { 0 };
+            return of.span(rest).checked_sub(pivot).map(|len| at + len);
         }
         match step.end {
-            End::Byte(byte) => memchr(byte, rest).map(|i| at + i),
+            End::Byte(byte) => bytes::find(byte, rest).map(|i| at + i),
             End::Quote => unhidden_quote(rest).map(|i| at + i),
             End::Pivot(pivot) => find(rest, literal, pivot).map(|i| at + i),
             End::Line | End::Own | End::Tried(_) => Some(self.line.len()),
+        }
+    }
+
+    /// Whether no bare double quote stands in a text that cannot hold one. Where the text ends at
+    /// the first byte it cannot hold, that is sure already.
+    #[inline]
+    fn holds(&self, step: &Step, at: usize, end: usize) -> bool {
+        match (step.end, step.item.shape) {
+            (End::Tried(_) | End::Pivot(_), Shape::Text { of, .. }) if !of.has(b'"') => {
+                unhidden_quote(&self.line[at..end]).is_none()
+            }
+            _ => true,
         }
     }
 
@@ -175,7 +203,9 @@ impl<'a> Run<'_, 'a> {
             let Some(found) = find(&self.line[start..], literal, 0) else { break };
             let end = start + found;
             match self.steps(end + literal.len(), from, to, values) {
-                Ok(behind) if !whole_line || behind == self.line.len() => {
+                Ok(behind)
+                    if self.holds(step, at, end) && (!whole_line || behind == self.line.len()) =>
+                {
                     keep(step, &self.line[at..end], values);
                     return Ok(behind);
                 }
@@ -217,7 +247,12 @@ fn list(bytes: &[u8]) -> usize {
 }
 
 /// Where a double quote stands that no backslash hides.
+#[inline]
 fn unhidden_quote(bytes: &[u8]) -> Option<usize> {
+    let first = bytes::find(b'"', bytes)?;
+    if first == 0 || bytes[first - 1] != b'\\' {
+        return Some(first);
+    }
     memchr::memchr_iter(b'"', bytes).find(|i| {
         let hiding = bytes[..*i].iter().rev().take_while(|b| **b == b'\\').count();
         hiding % 2 == 0
@@ -227,6 +262,11 @@ fn unhidden_quote(bytes: &[u8]) -> Option<usize> {
 /// Where `literal` stands, found by its byte `pivot`.
 fn find(bytes: &[u8], literal: &[u8], pivot: usize) -> Option<usize> {
     let byte = *literal.get(pivot)?;
+    // The place where it most often is: the first one.
+    let first = bytes::find(byte, bytes.get(pivot..)?)?;
+    if bytes[first..].starts_with(literal) {
+        return Some(first);
+    }
     let from = pivot.min(bytes.len());
     memchr::memchr_iter(byte, &bytes[from..]).find(|i| bytes[*i..].starts_with(literal))
 }

@@ -105,6 +105,10 @@ fn tried<'a>(record: &mut Record<'a>, values: &Values<'a>) -> Option<Tried> {
         header: values.text(Text::UpstreamHeader),
         response: values.text(Text::UpstreamResponse),
     };
+    if let Some((attempt, times)) = lists.only() {
+        record.server = attempt.server;
+        return Some(Tried { last: times, total_us: attempt.micros.unwrap_or(0) });
+    }
     let mut tried: Option<Tried> = None;
     let mut before: Option<Attempt<'a>> = None;
     while let Some((attempt, times, redirected)) = lists.next() {
@@ -137,6 +141,22 @@ struct Lists<'a> {
 }
 
 impl<'a> Lists<'a> {
+    /// The one attempt that most requests are; none where there may be more, or none.
+    fn only(&self) -> Option<(Attempt<'a>, Times)> {
+        // Three digits are one code: the lists have their entries together.
+        if self.status.len() != 3 || self.addr == b"-" {
+            return None;
+        }
+        let code = u16::try_from(number::integer(self.status)?.value?).ok()?;
+        let times = Times {
+            connect_us: micros(self.connect),
+            header_us: micros(self.header),
+            response_us: micros(self.response),
+        };
+        let attempt = Attempt { server: self.addr, code: Some(code), micros: times.response_us };
+        Some((attempt, times))
+    }
+
     /// The next attempt, its times, and whether an internal redirect led to it.
     fn next(&mut self) -> Option<(Attempt<'a>, Times, bool)> {
         loop {
