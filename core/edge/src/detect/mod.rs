@@ -21,6 +21,7 @@ mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use whyslow_model::limits::{EDGE_CELLS_MAX, EDGE_DETECT_WINDOWS_MAX};
 use whyslow_model::observation::{Cohort, Evidence, EvidenceKind, Locus};
@@ -162,6 +163,9 @@ pub struct Detectors {
     /// By start, then source: windows not judged yet.
     pending: BTreeMap<i64, Pending>,
     judged_s: i64,
+    /// The end of the newest window that came, in seconds since the epoch, and when one came last.
+    newest_s: i64,
+    heard: Wall,
     persistence: Persistence,
     readings: VecDeque<Reading>,
     findings: VecDeque<Finding>,
@@ -177,6 +181,8 @@ impl Detectors {
             judges: ALL.iter().map(|d| (d, (d.make)())).collect(),
             pending: BTreeMap::new(),
             judged_s: i64::MIN,
+            newest_s: i64::MIN,
+            heard: Wall::from_nanos(i64::MIN),
             persistence: Persistence::new(&options),
             readings: VecDeque::new(),
             findings: VecDeque::new(),
@@ -198,15 +204,23 @@ impl Detectors {
             self.counters.too_late += 1;
         } else {
             self.pending.entry(start_s).or_default().take(window);
+            self.newest_s = self.newest_s.max(window.start_s.saturating_add(10));
+            self.heard = now;
         }
         self.handle_timeout(now);
     }
 
-    /// Judges windows that have waited long enough by the clock, or have too many behind them.
+    /// Judges windows that have waited long enough: by the clock, and by the windows that came
+    /// after them or the silence since, so that an old log that is read in a hurry is judged as
+    /// it would have been then.
     pub fn handle_timeout(&mut self, now: Wall) {
-        let until_s = now.as_millis().div_euclid(1000) - self.options.delay_s;
+        let delay = Duration::from_secs(u64::try_from(self.options.delay_s).unwrap_or(0));
+        let silent = now.since(self.heard) >= delay;
+        let now_s = now.as_millis().div_euclid(1000);
+        let until_s = if silent { now_s } else { now_s.min(self.newest_s) };
+        let until_s = until_s - self.options.delay_s - self.options.window_s;
         while let Some((start_s, _)) = self.pending.first_key_value() {
-            let due = start_s + self.options.window_s <= until_s;
+            let due = *start_s <= until_s;
             if !due && self.pending.len() <= EDGE_DETECT_WINDOWS_MAX {
                 return;
             }

@@ -439,6 +439,30 @@ fn the_same_hours_give_the_same_findings_and_an_open_one_survives_a_restart() {
 }
 
 #[test]
+fn an_old_log_that_is_read_in_a_hurry_is_judged_as_it_would_have_been_then() {
+    let mut detectors = Detectors::new(Options::default());
+    let source: Arc<str> = "lb1".into();
+    let mut world = World::new(3);
+    let mut hits = 0;
+    // A month later, ten seconds of the log at a time, within a second.
+    let now = Wall::from_millis((BEGIN_S + 30 * 86_400) * 1000);
+    let mut judged = 0;
+    for window in 0..60 {
+        let start_s = BEGIN_S + window * 10;
+        let requests = world.requests(window / 6);
+        hits += requests.iter().filter(|r| r.route != 4).count() as u64;
+        let rows = world.rows(start_s, &requests);
+        let window = WindowOf { source: &source, start_s, rows: &rows, completeness: None };
+        detectors.handle_window(&window, now);
+    }
+    detectors.handle_timeout(now.after(Duration::from_secs(20)));
+    while let Some(reading) = detectors.poll_reading() {
+        judged += if reading.code == "edge_hits_fall" { reading.here.n } else { 0 };
+    }
+    assert_eq!((judged, detectors.counters().too_late), (hits, 0));
+}
+
+#[test]
 fn a_revised_window_is_counted_once_and_one_that_is_judged_not_at_all() {
     let mut detectors = Detectors::new(Options::default());
     let source: Arc<str> = "lb1".into();
