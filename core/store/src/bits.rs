@@ -9,7 +9,7 @@ pub(crate) struct BitWriter {
 }
 
 /// Bytes by which a writer grows. Doubling would leave half of a head's memory unused.
-const GROWTH: usize = 64;
+const GROWTH: usize = 32;
 
 impl BitWriter {
     /// The bytes so far.

@@ -10,8 +10,9 @@ use tokio::sync::broadcast;
 use whyslow_model::Wall;
 use whyslow_probe::run::{Outcome, PhasesMs};
 
-/// Events a slow reader may lag behind by.
-const BACKLOG: usize = 4096;
+/// Events a slow reader may lag behind by: the busiest second there may be, and half as much more.
+/// They stay in memory.
+const BACKLOG: usize = 2048;
 
 /// Something that just happened and is stored.
 #[derive(Clone, Debug, PartialEq, Serialize)]

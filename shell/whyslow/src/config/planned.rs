@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use whyslow_probe::spec::{CheckSpec, PathSpec};
@@ -65,8 +66,8 @@ impl From<CheckId> for String {
 pub struct PlannedCheck {
     /// Names it.
     pub id: CheckId,
-    /// The check, with what its path overrides.
-    pub spec: CheckSpec,
+    /// The check, with what its path overrides; shared, since there may be thousands.
+    pub spec: Arc<CheckSpec>,
     /// The path as configured.
     pub path: PathSpec,
 }
@@ -89,7 +90,7 @@ impl Config {
                         check: check.name.clone(),
                         path: path_name.clone(),
                     },
-                    spec: check.on_path(path),
+                    spec: Arc::new(check.on_path(path)),
                     path: path.clone(),
                 }));
             }

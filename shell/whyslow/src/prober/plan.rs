@@ -51,7 +51,7 @@ struct Series {
 impl Checked {
     pub(super) fn new(planned: PlannedCheck, vantage: Vantage) -> Self {
         let id = Arc::from(planned.id.to_string());
-        let spec = Arc::new(planned.spec.clone());
+        let spec = Arc::clone(&planned.spec);
         let common = common(&planned, &vantage);
         Self { id, planned, vantage, spec, common, alive: Mutex::default() }
     }
