@@ -6,6 +6,7 @@ mod api;
 mod certificates;
 mod cli;
 mod examples;
+mod formats;
 mod graphite;
 mod links;
 mod nameserver;

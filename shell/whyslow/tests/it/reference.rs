@@ -1,4 +1,4 @@
-//! Three pages under `docs/` are written from the definitions they describe.
+//! Pages under `docs/` are written from the definitions they describe.
 //!
 //! `UPDATE_REFERENCE=1 cargo test -p whyslow --test it` writes them anew.
 
@@ -14,6 +14,7 @@ fn the_reference_says_what_the_definitions_say() {
         ("checks.md", kinds()),
         ("commands.md", commands()),
         ("configuration.md", configuration()),
+        ("formats/edge.md", crate::formats::page()),
     ];
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let update = std::env::var_os("UPDATE_REFERENCE").is_some();
@@ -30,7 +31,7 @@ fn the_reference_says_what_the_definitions_say() {
     assert!(stale.is_empty(), "{stale:?} are stale; run this test with UPDATE_REFERENCE=1");
 }
 
-fn title(name: &str, lead: &str) -> String {
+pub(crate) fn title(name: &str, lead: &str) -> String {
     format!(
         "# {name}\n\n<!-- Written from the definitions by a test; do not edit. -->\n\n{lead}\n\n"
     )
