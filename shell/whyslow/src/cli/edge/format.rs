@@ -35,6 +35,10 @@ pub(super) fn choose(wanted: &str, inputs: &mut [Input], zone_s: i32) -> Result<
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
         .filter(|line| !line.is_empty())
         .collect();
+    let named = match of_header(wanted, &lines)? {
+        Some(parser) => Some(parser),
+        None => named,
+    };
     if let Some(parser) = named {
         let said =
             if lines.is_empty() { None } else { auto::check(&*parser, &lines, &context).text() };
@@ -53,6 +57,18 @@ pub(super) fn choose(wanted: &str, inputs: &mut [Input], zone_s: i32) -> Result<
             });
             Err(Stop::unreadable(what).hint(hint))
         }
+    }
+}
+
+/// The parser that an IIS file's own header asks for, unless another format is wanted.
+fn of_header(wanted: &str, lines: &[&[u8]]) -> Result<Option<Arc<dyn Parse>>, Stop> {
+    if !matches!(wanted, "auto" | "iis") {
+        return Ok(None);
+    }
+    match lines.iter().find_map(|line| formats::iis::with_header(line)) {
+        None => Ok(None),
+        Some(Ok(compiled)) => Ok(Some(Arc::new(compiled))),
+        Some(Err(e)) => Err(Stop::unreadable(format!("the #Fields line: {e}")).hint(e.hint())),
     }
 }
 
