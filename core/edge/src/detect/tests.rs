@@ -40,7 +40,8 @@ const ROUTES: &[Route] = &[
 ];
 
 /// A service as it is on any day: load by the hour, servers a little unlike, networks near and
-/// far, some errors, some clients that leave, and noise that all requests of a minute share.
+/// far, some errors, some clients that leave, pauses of the servers, campaigns, and noise that all
+/// requests of a minute share.
 struct World {
     state: u64,
     routes: &'static [Route],
@@ -84,13 +85,17 @@ impl World {
         let busy = Self::busy(self.begin + minute);
         // Everything is a little slower under load, and in some minutes than in others.
         let common = (0.9 + 0.35 * busy) * self.lognormal(1.0, 0.03);
+        let moods: Vec<f64> = (0..self.servers).map(|_| self.lognormal(1.0, 0.04)).collect();
+        // Now and then a campaign brings half as much again for a minute.
+        let busy = if self.uniform() < 0.02 { busy * 1.5 } else { busy };
         let mut all = Vec::new();
         for route in 0..self.routes.len() {
             let (_, per_minute, median_us) = self.routes[route];
             for _ in 0..self.poisson(per_minute * busy) {
                 let server = (self.uniform() * self.servers as f64) as usize;
                 let network = (self.uniform().powi(2) * self.networks as f64) as usize;
-                let unlike = 1.0 + 0.04 * server as f64 / self.servers as f64;
+                let unlike = moods[server] * (1.0 + 0.04 * server as f64 / self.servers as f64);
+                let pause_us = if self.uniform() < 0.01 { 100_000.0 } else { 0.0 };
                 let far = 1.0 + network as f64 * 0.5;
                 let code = match self.uniform() {
                     u if u < 0.004 => 404,
@@ -104,7 +109,7 @@ impl World {
                     network,
                     client_in_us: self.lognormal(300.0 * far, 0.8),
                     queue_us: if self.uniform() < 0.003 { 15_000.0 } else { 0.0 },
-                    wait_us: self.lognormal(median_us * common * unlike, 0.5),
+                    wait_us: self.lognormal(median_us * common * unlike, 0.5) + pause_us,
                     body_us: self.lognormal(9_000.0 * far, 0.9),
                     code,
                     retries: u16::from(self.uniform() < 0.001),
