@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::log::FORMAT;
 use super::networks::Network;
 use super::shop::{BACKENDS, NAME, Shop};
 
@@ -68,7 +69,7 @@ pub fn inside(
     let _ = write!(
         yaml,
         "# The demo's balancer writes a line for each request it really served.\n\
-         edge:\n  - name: demo-lb\n    input: {}\n    format: haproxy\n    time_zone: UTC\n    \
+         edge:\n  - name: demo-lb\n    input: {}\n    format: '{FORMAT}'\n    time_zone: UTC\n    \
          service: shop\n    routes: [\"/\", \"/search\", \"/basket\", \"/item/*\"]\n    slow: 400ms\n",
         serde_json::Value::from(format!("unix-stream:{}", log_socket.display())),
     );

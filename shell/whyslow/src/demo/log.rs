@@ -1,8 +1,10 @@
-//! The demo balancer's request log: lines as HAProxy's `option httplog` writes them, of the
-//! requests that were really served, sent to a stream socket as `log /path/of.sock` would.
+//! The demo balancer's request log: lines as HAProxy writes them by [`FORMAT`], of the requests
+//! that were really served, sent to a stream socket as a ring of HAProxy's does.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,6 +14,10 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use whyslow_model::Wall;
 
+/// How the lines are written, as HAProxy's `log-format` has it: `option httplog` and a number for
+/// each line, by which missing ones are counted.
+pub const FORMAT: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc \
+                          %ac/%fc/%bc/%sc/%rc %sq/%bq lc=%lc %{+Q}r";
 /// Lines that may wait for the reader; as with HAProxy, further ones are dropped.
 const LINES_WAITING_MAX: usize = 8192;
 /// How often the reader is looked for while it is not there.
@@ -25,6 +31,7 @@ const BACKEND: &str = "app";
 #[derive(Clone, Debug)]
 pub struct Log {
     lines: mpsc::Sender<String>,
+    written: Arc<AtomicU64>,
 }
 
 /// A request that was answered, as its line tells it.
@@ -57,19 +64,20 @@ pub struct Served {
 impl Log {
     /// A log that nobody reads.
     pub fn nowhere() -> Self {
-        Self { lines: mpsc::channel(1).0 }
+        Self { lines: mpsc::channel(1).0, written: Arc::default() }
     }
 
     /// A log read at the socket at `path`, and what sends it there.
     pub fn to(path: PathBuf) -> (Self, impl Future<Output = ()>) {
         let (lines, waiting) = mpsc::channel(LINES_WAITING_MAX);
-        (Self { lines }, send(path, waiting))
+        (Self { lines, written: Arc::default() }, send(path, waiting))
     }
 
     /// Writes one request down.
     pub fn write(&self, served: &Served) {
-        // A full queue drops the line, as HAProxy does with a socket that takes no more.
-        let _ = self.lines.try_send(line(served));
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        // A full queue drops the line, as HAProxy's does; its number is missing then.
+        let _ = self.lines.try_send(line(served, number));
     }
 }
 
@@ -93,13 +101,13 @@ async fn send(path: PathBuf, mut lines: mpsc::Receiver<String>) {
 
 /// One line, with its line feed. The date is UTC. The balancer parses a request's head before its
 /// clock starts and queues nothing, so TR and Tw are 0; bytes are those of the body.
-fn line(served: &Served) -> String {
+fn line(served: &Served, number: u64) -> String {
     let at = Timestamp::from_millisecond(served.at.as_millis()).unwrap_or(Timestamp::UNIX_EPOCH);
     let at = Offset::UTC.to_datetime(at).strftime("%d/%b/%Y:%H:%M:%S%.3f");
     let ms = |d: Option<Duration>| d.map_or_else(|| "-1".to_owned(), |d| d.as_millis().to_string());
     let (all, at_server) = served.under_way;
     format!(
-        "{} [{at}] {FRONTEND} {BACKEND}/{} 0/0/{}/{}/{} {} {} - - {} {all}/{all}/{all}/{at_server}/0 0/0 \"{}\"\n",
+        "{} [{at}] {FRONTEND} {BACKEND}/{} 0/0/{}/{}/{} {} {} - - {} {all}/{all}/{all}/{at_server}/0 0/0 lc={number} \"{}\"\n",
         served.peer,
         served.server.unwrap_or("<NOSRV>"),
         ms(served.connect),
@@ -137,11 +145,11 @@ mod tests {
 
     #[test]
     fn a_line_is_read_back_by_the_parser_of_real_logs() {
-        let text = line(&served());
-        let format = whyslow_edge::formats::find("haproxy").unwrap();
+        let text = line(&served(), 7);
+        let parser = whyslow_edge::compiled::parser(FORMAT).unwrap().unwrap();
         let context = Context { near: Wall::from_millis(1_795_123_440_000), zone_s: 0 };
         let mut scratch = Scratch::default();
-        let record = (format.parser)()
+        let record = parser
             .parse(text.trim_end().as_bytes(), &context, &mut scratch)
             .unwrap_or_else(|e| panic!("{text}: {e}"))
             .clone();
@@ -154,6 +162,7 @@ mod tests {
         assert_eq!(record.phases.of(EdgePhase::Wait).micros(), Some(41_000));
         assert_eq!(record.total.micros(), Some(45_000));
         assert_eq!(record.client, Some(served().peer.ip()));
+        assert_eq!(record.sequence, Some(7));
     }
 
     #[test]
@@ -166,7 +175,7 @@ mod tests {
             flags: "SC--",
             ..served()
         };
-        let text = line(&failed);
+        let text = line(&failed, 0);
         assert!(text.contains(" app/<NOSRV> 0/0/-1/-1/45 503 "), "{text}");
     }
 
@@ -184,6 +193,6 @@ mod tests {
         let mut text = String::new();
         let mut stream = stream;
         tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut text).await.unwrap();
-        assert_eq!(text, line(&served()));
+        assert_eq!(text, line(&served(), 0));
     }
 }

@@ -43,7 +43,8 @@ pub const FAULTS: [Fault; 5] = [
         ends: Duration::from_secs(48),
         trouble: Trouble::BackendSlows(1, Duration::from_millis(820)),
         mark: "demo: web2 slows",
-        look: "every second answer of the balancer waits; straight to web2 all do, web1 none",
+        look: "every second answer of the balancer waits; straight to web2 all do, web1 none; \
+               /edge shows web2 beside its twin",
     },
     Fault {
         begins: Duration::from_secs(60),
@@ -71,7 +72,8 @@ pub const FAULTS: [Fault; 5] = [
         ends: Duration::from_secs(176),
         trouble: Trouble::NetworkSlows(1, Duration::from_millis(400)),
         mark: "demo: the network Northline slows",
-        look: "only the vantage inside Northline waits, in tls and in wait",
+        look: "only the vantage inside Northline waits, in tls and in wait; on /edge its clients' \
+               answers take longer to leave",
     },
 ];
 

@@ -20,19 +20,19 @@ const READINGS_LISTED_MAX: usize = 300;
 /// Both lists.
 pub(super) fn section(findings: &[Finding], readings: &[Reading], span: &Span) -> Markup {
     html! {
-        (found(findings, span))
+        (found(findings, readings.is_empty(), span))
         (said(readings, span))
     }
 }
 
-fn found(findings: &[Finding], span: &Span) -> Markup {
+fn found(findings: &[Finding], unjudged: bool, span: &Span) -> Markup {
     let open = findings.iter().filter(|f| f.closed.is_none()).count();
     let note = match findings.len() {
         0 => "none in this range".to_owned(),
         n => format!("{}, {open} open; open ones first", counted(n, "finding")),
     };
     let content = html! {
-        @if findings.is_empty() { p.note { "No detector saw anything abnormal that lasted." } }
+        @if findings.is_empty() && !unjudged { p.note { "No detector saw anything abnormal that lasted." } }
         ul.plain { @for finding in findings.iter().take(FINDINGS_LISTED) { (one(finding, span)) } }
         @if findings.len() > FINDINGS_LISTED {
             p.note { (big((findings.len() - FINDINGS_LISTED) as u64)) " more in " a href=(span.link("/api/v1/findings")) { "the API" } "." }

@@ -12,7 +12,15 @@ const CONFIG: &str = "edge:
 ";
 
 const HAPROXY: &str = "global
-    log /run/whyslow/lb.sock len 8192 format raw daemon local0
+    log ring@whyslow len 8192 local0
+
+ring whyslow
+    format rfc5424
+    maxlen 8192
+    size 16777216
+    timeout connect 5s
+    timeout server 10s
+    server whyslow unix@/run/whyslow/lb.sock log-proto octet-count
 
 defaults
     mode http
@@ -20,10 +28,11 @@ defaults
     option httplog
 ";
 
-const NGINX: &str = "log_format whyslow '$remote_addr [$time_iso8601] \"$request\" $status $bytes_sent '
-                   'rt=$request_time urt=\"$upstream_response_time\" uct=\"$upstream_connect_time\" '
-                   'uht=\"$upstream_header_time\" ua=\"$upstream_addr\" us=\"$upstream_status\"';
-access_log syslog:server=127.0.0.1:5514 whyslow;
+const NGINX: &str = "access_log syslog:server=127.0.0.1:5514 combined;
+
+# with the times of every attempt: the log_format of
+# examples/nginx-log.conf, and the same string in
+# whyslow's `format:`
 ";
 
 /// The page where no source is configured and nothing is stored.
@@ -39,9 +48,10 @@ pub fn start(frame: &Frame<'_>) -> Markup {
         }
         (lines("config", "In whyslow's configuration", "then: kill -HUP, or start again", CONFIG))
         div.cols {
-            (lines("haproxy", "In HAProxy's", "a stream socket loses nothing; HAProxy 2.x and later", HAPROXY))
-            (lines("nginx", "In nginx's", "with the times of every upstream attempt", NGINX))
+            (lines("haproxy", "In HAProxy's", "a ring to a stream socket", HAPROXY))
+            (lines("nginx", "In nginx's", "with input: syslog-udp:127.0.0.1:5514", NGINX))
         }
+        p.note { code { "examples/haproxy-log.cfg" } " and " code { "examples/nginx-log.conf" } " hold what balancers should log so that client, balancer and server can be told apart, and lines that never arrive be counted." }
         p.note { "A file that is there already can be read at once: " code { "whyslow edge access.log" } "." }
     };
     page(frame, None, &content)
