@@ -173,7 +173,8 @@ async fn main() -> anyhow::Result<()> {
         access,
         stopping.clone(),
     );
-    state.edge = Arc::new(Edge::start(&state.config(), whyslow::pipeline::edge_world(&state)));
+    let world = whyslow::pipeline::edge_world(&state, whyslow_edge::detect::Options::default());
+    state.edge = Arc::new(Edge::start(&state.config(), world));
     let state = Arc::new(state);
     state.read_asn();
     let listener = tokio::net::TcpListener::bind(listen).await?;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use whyslow_edge::detect;
 
 use crate::config::secret::{SecretError, reveal};
 use crate::config::{Config, Current, NotInForce, Snapshot};
@@ -102,6 +103,18 @@ impl Running {
     /// # Errors
     /// [`StartError`]; then nothing is left running.
     pub async fn start(current: Arc<Current>, sockets: Sockets) -> Result<Self, StartError> {
+        Self::start_judging(current, sockets, detect::Options::default()).await
+    }
+
+    /// The same, with balancers' windows judged otherwise than usual.
+    ///
+    /// # Errors
+    /// As [`Running::start`].
+    pub async fn start_judging(
+        current: Arc<Current>,
+        sockets: Sockets,
+        judging: detect::Options,
+    ) -> Result<Self, StartError> {
         let config = current.config();
         let listener = listen(config.listen).await?;
         let address = listener
@@ -118,7 +131,7 @@ impl Running {
         state.read_asn();
         state.db.tap(Arc::clone(&state.links) as Arc<dyn Tap>);
         state.links.reload(&config, &state.db, &state.outputs).await;
-        state.edge = Arc::new(Edge::start(&config, edge_world(&state)));
+        state.edge = Arc::new(Edge::start(&config, edge_world(&state, judging)));
         let state = Arc::new(state);
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
         Ok(Self { state, prober, web, stop, address })
@@ -180,14 +193,14 @@ impl Running {
     }
 }
 
-/// Where the windows of balancers' logs go.
-pub fn edge_world(state: &AppState) -> World {
+/// Where the windows of balancers' logs go, and how they are judged.
+pub fn edge_world(state: &AppState, judging: detect::Options) -> World {
     let networks = Arc::clone(&state.asn().networks);
     World {
         db: state.db.clone(),
         runtime: tokio::runtime::Handle::current(),
         asn: (!networks.is_empty()).then_some(networks),
-        notices: Arc::new(Notices::of(&state.db)),
+        notices: Arc::new(Notices::of(&state.db, judging)),
         outputs: Arc::clone(&state.outputs),
     }
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use whyslow_edge::detect::Options;
+
 use super::log::FORMAT;
 use super::networks::Network;
 use super::shop::{BACKENDS, NAME, Shop};
@@ -15,6 +17,19 @@ pub const INSIDE_ASN: u32 = 64_500;
 
 /// The stream socket, beside the configuration, at which the balancer's lines are read.
 pub const LOG_SOCKET: &str = "lb.sock";
+
+/// How the balancer's windows are judged: the script's faults last half a minute, so each window
+/// of ten seconds is judged by itself, and two of three are enough. Real faults last longer.
+pub fn judging() -> Options {
+    Options {
+        window_s: 10,
+        delay_s: 3,
+        open_after: 2,
+        of_last: 3,
+        close_after: 3,
+        ..Options::default()
+    }
+}
 
 /// The configuration of the vantage that runs every check on every path and serves the pages.
 pub fn inside(

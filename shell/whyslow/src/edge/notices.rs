@@ -18,6 +18,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(5);
 /// more.
 #[derive(Debug, Default)]
 pub struct Notices {
+    options: Options,
     inner: Mutex<Inner>,
 }
 
@@ -30,14 +31,15 @@ struct Inner {
 }
 
 impl Notices {
-    /// Nothing noticed yet but the findings that are open in the store.
-    pub fn of(db: &Db) -> Self {
+    /// Nothing noticed yet but the findings that are open in the store; windows are judged by
+    /// `options`, whose service is left aside.
+    pub fn of(db: &Db, options: Options) -> Self {
         let query = FindingQuery { open_only: true, ..FindingQuery::default() };
         let open = db.findings(&query).unwrap_or_else(|error| {
             tracing::error!("findings that are open cannot be read: {error}");
             Vec::new()
         });
-        Self { inner: Mutex::new(Inner { open, ..Inner::default() }) }
+        Self { options, inner: Mutex::new(Inner { open, ..Inner::default() }) }
     }
 
     /// Takes a window of a source of this service.
@@ -49,7 +51,7 @@ impl Notices {
             let of_it = |finding: &Finding| finding.cohort.service.as_deref() == service;
             let (mine, others) = std::mem::take(open).into_iter().partition(of_it);
             *open = others;
-            let mut detectors = Detectors::new(Options { service: name, ..Options::default() });
+            let mut detectors = Detectors::new(Options { service: name, ..self.options.clone() });
             let mine: Vec<Finding> = mine;
             detectors.restore(mine);
             detectors

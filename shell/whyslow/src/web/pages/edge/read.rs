@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use whyslow_edge::completeness::Witness;
 use whyslow_edge::grouping::Grouping;
 use whyslow_edge::row::Row;
 use whyslow_model::Wall;
@@ -15,7 +16,7 @@ use crate::web::pages::figures::counted;
 use crate::web::pages::model::edge::bins::width_of;
 use crate::web::pages::model::edge::common::DIMENSIONS;
 use crate::web::pages::model::edge::filter::{Field, Fields, Filter};
-use crate::web::pages::model::edge::sources::{Rejects, Source};
+use crate::web::pages::model::edge::sources::{Numbered, Rejects, Source};
 use crate::web::pages::source::{Broken, Material};
 use crate::web::pages::when::{NAMED, Span};
 
@@ -176,7 +177,10 @@ pub fn source(status: &SourceStatus) -> Source {
         rejects: rejects
             .map(|(reason, count)| Rejects { sample: sample(&reason), reason, count })
             .collect(),
-        sent: None,
+        numbered: status
+            .completeness
+            .filter(|c| c.source == Witness::Sequence)
+            .map(|c| Numbered { sent: c.expected, seen: c.seen }),
         lost: lost
             .into_iter()
             .filter(|(_, n)| *n > 0)

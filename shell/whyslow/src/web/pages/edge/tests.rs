@@ -6,7 +6,7 @@ use super::slow::{SlowSeen, page_of};
 use super::*;
 use crate::web::pages::frame::Section;
 use crate::web::pages::model::edge::lead::tests::finding;
-use crate::web::pages::model::edge::sources::Rejects;
+use crate::web::pages::model::edge::sources::{Numbered, Rejects};
 use crate::web::pages::model::edge::tests::{key, row};
 use crate::web::pages::when::Asked;
 
@@ -121,8 +121,12 @@ fn what_is_not_told_is_said_to_be() {
 #[test]
 fn missing_lines_are_said_above_everything_else() {
     let rows = vec![row(0, key("shop", "app", "web1", ""), &[5; 30])];
-    let sources =
-        vec![Source { name: "lb1".into(), lines: 90, sent: Some(100), ..Source::default() }];
+    let sources = vec![Source {
+        name: "lb1".into(),
+        lines: 90,
+        numbered: Some(Numbered { sent: 100, seen: 90 }),
+        ..Source::default()
+    }];
     let page = drawn(Seen { rows, sources, ..Seen::default() }, &Filter::default());
     assert!(page.contains("10 lines are missing"), "the lead is silent");
     assert!(page.contains("incomplete: 90 lines seen of 100 sent"), "the table is silent");

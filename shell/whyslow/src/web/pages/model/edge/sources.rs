@@ -21,12 +21,21 @@ pub struct Source {
     pub parsed: u64,
     /// Lines that did not, by reason.
     pub rejects: Vec<Rejects>,
-    /// Lines the balancer numbered; `None` where it numbers none.
-    pub sent: Option<u64>,
+    /// Lines the balancer numbered, and how many of those came; `None` where it numbers none.
+    pub numbered: Option<Numbered>,
     /// Lines lost on the way, by reason.
     pub lost: Vec<(String, u64)>,
     /// When its last line came, in milliseconds since the epoch.
     pub last_ms: Option<i64>,
+}
+
+/// Lines that bear the balancer's own numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    /// Those that were sent.
+    pub sent: u64,
+    /// Those that came.
+    pub seen: u64,
 }
 
 /// Lines that were rejected for one reason.
@@ -69,7 +78,7 @@ impl Source {
     /// the way.
     pub fn missing(&self) -> u64 {
         let lost = self.lost.iter().map(|(_, n)| n).sum();
-        self.sent.map_or(lost, |sent| sent.saturating_sub(self.lines).max(lost))
+        self.numbered.map_or(lost, |n| n.sent.saturating_sub(n.seen).max(lost))
     }
 }
 
@@ -78,12 +87,16 @@ pub fn complete(sources: &[Source]) -> Option<Complete> {
     if sources.is_empty() {
         return None;
     }
-    let seen = sources.iter().map(|s| s.lines).sum();
-    let sent: Option<u64> = sources.iter().map(|s| s.sent).sum();
-    let missing = sources.iter().map(Source::missing).sum();
-    Some(match sent {
-        Some(sent) => Complete::Counted { seen, sent },
-        None => Complete::Unknown { seen, missing },
+    let numbered: Option<Vec<Numbered>> = sources.iter().map(|s| s.numbered).collect();
+    Some(match numbered {
+        Some(all) => Complete::Counted {
+            seen: all.iter().map(|n| n.seen).sum(),
+            sent: all.iter().map(|n| n.sent).sum(),
+        },
+        None => Complete::Unknown {
+            seen: sources.iter().map(|s| s.lines).sum(),
+            missing: sources.iter().map(Source::missing).sum(),
+        },
     })
 }
 
@@ -93,7 +106,11 @@ mod tests {
 
     #[test]
     fn one_source_without_numbers_makes_the_whole_unknown() {
-        let numbered = Source { lines: 90, sent: Some(100), ..Source::default() };
+        let numbered = Source {
+            lines: 90,
+            numbered: Some(Numbered { sent: 100, seen: 90 }),
+            ..Source::default()
+        };
         let plain = Source { lines: 5, lost: vec![("kernel".into(), 2)], ..Source::default() };
         assert_eq!(
             complete(std::slice::from_ref(&numbered)),
