@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod certificates;
 pub mod figure;
+pub mod log;
 pub mod namespace;
 pub mod peer;
 pub mod scenario;

@@ -5,8 +5,10 @@ mod certificates;
 mod demo;
 mod disk;
 mod dns;
+mod edge_files;
 mod edge_haproxy;
 mod edge_nginx;
+mod edge_sockets;
 mod firewall;
 mod hostile;
 mod kills;
@@ -27,6 +29,8 @@ pub const ALL: &[Scenario] = &[
     dns::SCENARIO,
     edge_haproxy::SCENARIO,
     edge_nginx::SCENARIO,
+    edge_sockets::SCENARIO,
+    edge_files::SCENARIO,
     balancer::SCENARIO,
     firewall::SCENARIO,
     phases::SCENARIO,
