@@ -9,14 +9,14 @@ use whyslow_model::Segment;
 use super::haproxy::{Haproxy, Shape, Timer, body, counters, timer_then, total};
 use super::request;
 use crate::blame;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, whole};
 use crate::format::{Format, Reject};
 use crate::record::{EdgePhase, End, Record};
 
 /// `option httplog`, and `option httpslog` with its two fields more.
 pub(super) const FORMAT: Format = Format {
     name: "haproxy-http",
-    summary: "HAProxy: option httplog and option httpslog",
+    summary: "HAProxy: option httplog and option httpslog, and examples/haproxy-log.cfg",
     looks_like: "HAProxy httplog",
     example: "10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/30/69/109 200 2750 \
               - - ---- 1/1/1/1/0 0/0 {1wt.eu} {} \"GET /index.html HTTP/1.1\"",
@@ -124,6 +124,9 @@ fn state<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<&'a [u8
 /// request and the second closes it.
 #[inline(always)]
 fn asked<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Result<(), Reject> {
+    if cursor.peek() == Some(b'T') {
+        named(cursor, record);
+    }
     if !cursor.eat(b'"') {
         if cursor.peek() != Some(b'{') {
             return Err(Reject::Incomplete("the request"));
@@ -156,6 +159,27 @@ fn server_name<'a>(cursor: &mut Cursor<'a>, known: &'a [u8]) -> &'a [u8] {
     match tls.until(b'/') {
         Some(name) if fields == 4 && name != b"-" && !name.is_empty() && known.is_empty() => name,
         _ => known,
+    }
+}
+
+/// The `name=value` words that `examples/haproxy-log.cfg` puts before captures and request;
+/// `-` is a value that the request never had. Names that are not known are stepped over.
+#[inline(never)]
+fn named(cursor: &mut Cursor<'_>, record: &mut Record<'_>) {
+    let narrow = |value: &[u8]| whole(value).and_then(|n| u32::try_from(n).ok());
+    while cursor.peek().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'T') {
+        let mut tried = *cursor;
+        let Some(word) = tried.word() else { return };
+        let Some(equals) = memchr::memchr(b'=', word) else { return };
+        let (name, value) = (&word[..equals], &word[equals + 1..]);
+        match name {
+            b"in" => record.bytes_in = whole(value),
+            b"lc" => record.sequence = whole(value),
+            b"rtt" => record.client_rtt_us = narrow(value),
+            b"retrans" => record.client_retransmits = narrow(value),
+            _ => {}
+        }
+        *cursor = tried;
     }
 }
 
@@ -378,6 +402,22 @@ mod tests {
         let tail = "- - CC-- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"";
         assert_eq!(blamed(&format!("0/0/-1/-1/3000 503 0 {tail}")), None);
         assert_eq!(blamed(&format!("0/0/-1/-1/20 503 0 {tail}")), Some(Segment::Client));
+    }
+
+    #[test]
+    fn the_recommended_format_is_an_httplog_with_more_told() {
+        let r = record(
+            "0/0/0/1/2 200 126 - - ---- 8/8/7/2/0 0/0 Th=0 Ti=3 in=57 rtt=5122 rttvar=3 \
+             retrans=2 lost=0 unacked=0 lc=31 rt=33056 {shop.example} \"GET /a/1 HTTP/1.1\"",
+        );
+        assert_eq!((r.sequence, r.bytes_in), (Some(31), Some(57)));
+        assert_eq!((r.client_rtt_us, r.client_retransmits), (Some(5122), Some(2)));
+        assert_eq!((r.path, r.total), (&b"/a/1"[..], Span::exact(2000)));
+        let r = record(
+            "-1/-1/-1/-1/4 400 0 - - CR-- 1/1/0/0/0 0/0 Th=0 Ti=0 in=0 rtt=- rttvar=- retrans=- \
+             lost=- unacked=- lc=30 rt=33051 \"<BADREQ>\"",
+        );
+        assert_eq!((r.sequence, r.client_rtt_us, r.path), (Some(30), None, &b"<BADREQ>"[..]));
     }
 
     #[test]
