@@ -456,3 +456,61 @@ fn each_language_is_told_by_its_signs() {
     }
     assert_eq!(told("%t %s"), Err(FormatError::UnknownLanguage), "HAProxy's or Apache's");
 }
+
+/// Pieces of all languages, sound and not.
+const PIECES: &[&str] = &[
+    "$status",
+    "$request",
+    "${uri}",
+    "$upstream_addr",
+    "$msec",
+    "$time_local",
+    "$http_x",
+    "$",
+    "${",
+    "%ci",
+    "%tr",
+    "%ST",
+    "%{+Q}r",
+    "%hr",
+    "%[fc_rtt(us)]",
+    "%[",
+    "%{",
+    "%>s",
+    "%t",
+    "%{Host}i",
+    "%START_TIME%",
+    "%REQ(:PATH)%",
+    "%COMMON_DURATION(US_TX_END:US_RX_BEG:ns)%",
+    "%DURATION%",
+    "%",
+    "#Fields: date time",
+    "log_format x '",
+    "LogFormat \"",
+    "log-format ",
+    "\\",
+    "\"",
+    "'",
+    " ",
+    "[",
+    "]",
+    " - ",
+    "\u{e9}",
+    "\u{1f980}",
+    ";",
+    "escape=json ",
+    "escape=none ",
+    "sc-status",
+    "c-ip",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_string_and_no_line_do_harm(
+        pieces in proptest::collection::vec(0..PIECES.len(), 0..12),
+        lines in proptest::collection::vec("[ -~\u{0}\u{e9}]{0,40}|(a, | : |\" |- |[0-9.]{1,4}){0,12}", 0..4),
+    ) {
+        let format: String = pieces.iter().map(|p| PIECES[*p]).collect();
+        fuzz_compiled(format!("{format}\n{}", lines.join("\n")).as_bytes());
+    }
+}
