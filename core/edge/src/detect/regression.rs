@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use whyslow_model::Segment;
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Stat, Status};
+use whyslow_model::{Histogram, Segment};
 
 use super::interval::{Quantile, quantile, stat_ms};
 use super::past::{Pasts, Usual};
@@ -21,7 +21,8 @@ pub(super) const DETECTOR: Detector = Detector {
                were not abnormal; six hours of the new way make it the usual one",
     abnormal: "the lower end of the 95 % interval of p90 or median lies above the past's median \
                by 30 %, by 2 ms, and by four times the past's spread (MAD); 30 requests, and 15 \
-               windows of past",
+               windows of past; not where leaving out the slowest server leaves the route as fast as \
+               ever",
     implicates: &[Segment::Route, Segment::Backend],
     advice: "Look for what changed when it began: a release, a query without its index, a third \
              party that the route waits for. All routes at once point at the pool.",
@@ -44,7 +45,7 @@ struct Regression {
 impl Judge for Regression {
     fn judge(&mut self, view: &View) -> Vec<Judgement> {
         let routes = view.routes.iter().filter(|((_, route), _)| &**route != OTHER);
-        let judgements = routes.map(|(cell, totals)| self.of_route(cell, totals)).collect();
+        let judgements = routes.map(|(cell, totals)| self.of_route(cell, totals, view)).collect();
         self.medians.handle_window_end();
         self.p90s.handle_window_end();
         judgements
@@ -52,7 +53,7 @@ impl Judge for Regression {
 }
 
 impl Regression {
-    fn of_route(&mut self, cell: &Cell, totals: &Totals) -> Judgement {
+    fn of_route(&mut self, cell: &Cell, totals: &Totals, view: &View) -> Judgement {
         let (backend, route) = cell;
         let here = answering(totals);
         let usual = (self.medians.usual(cell), self.p90s.usual(cell));
@@ -81,7 +82,8 @@ impl Regression {
             }
             _ => None,
         };
-        if let Some((here, usual, name)) = slower {
+        let one_servers_doing = slower.is_some() && is_one_servers_doing(cell, view, usual);
+        if let Some((here, usual, name)) = slower.filter(|_| !one_servers_doing) {
             judgement.status = Some(Status::Abnormal);
             judgement.text = format!(
                 "{route} of {backend} takes {}, where {} is usual ({name}).",
@@ -93,6 +95,26 @@ impl Regression {
         self.p90s.note(cell, p90.at, slower.is_some());
         judgement
     }
+}
+
+/// Whether the route is as fast as ever once its slowest server is left out: then that server is
+/// at fault, and not what all of them do.
+fn is_one_servers_doing(cell: &Cell, view: &View, usual: (Option<Usual>, Option<Usual>)) -> bool {
+    let (backend, route) = cell;
+    let of = view.leaves.iter().filter(|(l, _)| l.backend == *backend && l.route == *route);
+    let mut servers: Vec<&Histogram> = of.map(|(_, totals)| answering(totals)).collect();
+    let p90 = |h: &Histogram| h.quantile(0.9).unwrap_or(0.0);
+    servers.sort_by(|a, b| p90(a).total_cmp(&p90(b)));
+    servers.pop();
+    let mut rest = Histogram::default();
+    servers.into_iter().for_each(|h| rest.merge(h));
+    if rest.count() < REQUESTS_MIN {
+        return false;
+    }
+    [(0.5, usual.0), (0.9, usual.1)].into_iter().all(|(q, usual)| {
+        let pair = quantile(&rest, q).zip(usual);
+        pair.is_some_and(|(here, usual)| !is_slower(here, usual))
+    })
 }
 
 fn is_slower(here: Quantile, usual: Usual) -> bool {

@@ -256,8 +256,16 @@ fn found(code: &str, within: i64, locus: &Locus, mut fault: impl FnMut(&mut Requ
         let closed = finding.closed.map(minute_of);
         assert!(closed.is_some_and(|m| m >= 120), "seed {seed}: {finding:?}");
         assert!(!finding.implicates.is_empty() && !finding.evidence.is_empty());
+        let others: Vec<&str> = outcome.codes().into_iter().filter(|c| !beside(code, c)).collect();
+        assert!(others.is_empty(), "seed {seed}: {others:?}");
         assert!(finding.text.ends_with('.') && finding.text.len() < 200, "{}", finding.text);
     }
+}
+
+/// Whether a fault that brings the one finding may bring the other too.
+fn beside(code: &str, other: &str) -> bool {
+    let network = code == "edge_client_network_slow" && other == "edge_client_prefix_slow";
+    code == other || network
 }
 
 fn locus(backend: &str, server: Option<&str>, route: Option<&str>) -> Locus {
