@@ -105,6 +105,7 @@ fn run(world: &World) -> Result<()> {
         ensure!(hit >= 2, "{}: {hit} of {of} runs show it", expected.mark);
         ensure!(spared >= 2 && stray == 0, "{}: {stray} of {spared} strays", expected.mark);
     }
+    edge(&up)?;
     let page = up.get("/")?;
     ensure!(
         page.status == 200 && page.body.contains("Demo: a sample shop"),
@@ -114,6 +115,29 @@ fn run(world: &World) -> Result<()> {
     ensure!(up.peer.ended(Duration::from_secs(20))? == Some(0), "{}", up.peer.output());
     let left: Vec<_> = std::fs::read_dir(world.dir())?.flatten().map(|e| e.file_name()).collect();
     ensure!(left.len() == 1, "it left files behind: {left:?}");
+    Ok(())
+}
+
+/// The balancer's log tells of both backends, every line of it, and that only web2 was slow.
+fn edge(up: &Up) -> Result<()> {
+    let found = up.json("/api/v1/edge?by=server&r=15m")?;
+    let groups = found["groups"].as_array().context("no groups")?;
+    let of = |server: &str| {
+        let group = groups.iter().find(|g| g["key"]["server"] == server);
+        group.with_context(|| format!("no {server} in {found:#}"))
+    };
+    for (server, slow) in [("web1", false), ("web2", true)] {
+        let group = of(server)?;
+        let hits = group["hits"].as_u64().unwrap_or(0);
+        ensure!(hits > 100, "{hits} requests of {server} in the log");
+        let p99 = group["server_ms"]["p99"].as_f64().unwrap_or(0.0);
+        ensure!((p99 > 700.0) == slow, "{server} took {p99} ms (p99) by the log");
+    }
+    let sources = up.json("/api/v1/edge/sources")?;
+    let lines = &sources["sources"][0]["lines"];
+    ensure!(lines["parsed"].as_u64() > Some(200) && lines["rejected"] == 0, "{sources:#}");
+    let page = up.get("/edge?r=15m")?;
+    ensure!(page.status == 200 && page.body.contains("web2"), "the edge page: {}", page.status);
     Ok(())
 }
 

@@ -169,6 +169,7 @@ impl Subject {
         let others = match (others.len(), slower) {
             (0, _) => String::new(),
             (_, 0) => " Its other routes are as fast as anywhere.".to_owned(),
+            (all, slower) if all == slower => " Its other routes are slower too.".to_owned(),
             (all, slower) => format!(" {slower} of its {all} other routes are slower too."),
         };
         let twins = table::twin_word(self.twins.twins);

@@ -24,7 +24,7 @@ pub(super) fn section(sources: &[Source], span: &Span) -> Markup {
         @else {
             div.tw tabindex="0" role="region" aria-label="Sources" { table.wide {
                 thead { tr {
-                    th { "Source" } th { "Reads" } th { "Format" } th { "State" } th.n { "Lines" } th.n { "Sent" } th.n { "Missing" } th.n { "Rejected" } th { "Last line" }
+                    th { "Source" } th { "Reads" } th { "Format" } th { "State" } th.n { "Lines" } th.n { "Numbered" } th.n { "Missing" } th.n { "Rejected" } th { "Last line" }
                 } }
                 tbody { @for source in sources { (row(source, span)) } }
             } }
@@ -48,7 +48,7 @@ fn row(source: &Source, span: &Span) -> Markup {
             td { (shortened(&visible(&source.format), 40)) }
             td.bad[source.troubled] { (visible(&source.state)) }
             td.n { (big(source.lines)) }
-            td.n { @match source.numbered { Some(n) => (big(n.sent)), None => span.meta { "not told" } } }
+            td.n { @match source.numbered { Some(n) => { (big(n.seen)) " of " (big(n.sent)) }, None => span.meta { "not told" } } }
             td.n.bad[source.missing() > 0] { (big(source.missing())) @if !lost.is_empty() { " " small { (lost.join(", ")) } } }
             td.n.bad[source.rejected() > 0] { (big(source.rejected())) }
             td { @match source.last_ms { Some(at) => (span.clock_s(at)), None => span.meta { "none yet" } } }

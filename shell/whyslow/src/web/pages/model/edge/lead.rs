@@ -148,11 +148,12 @@ pub fn about(cohort: &Cohort, locus: &Locus) -> String {
     add("server", &locus.server);
     add("route", &locus.route);
     add("prefix", &locus.prefix);
-    add("clients in", &cohort.prefix);
-    add("country", &cohort.country);
-    for asn in [locus.asn, cohort.asn].into_iter().flatten() {
-        parts.push(format!("network AS{asn}"));
+    if cohort.prefix != locus.prefix {
+        add("clients in", &cohort.prefix);
     }
+    add("country", &cohort.country);
+    let networks = [locus.asn, cohort.asn.filter(|asn| locus.asn != Some(*asn))];
+    parts.extend(networks.into_iter().flatten().map(|asn| format!("network AS{asn}")));
     match &cohort.service {
         Some(service) if parts.is_empty() => format!("service {service}"),
         None if parts.is_empty() => "all requests".to_owned(),
@@ -278,6 +279,18 @@ pub(crate) mod tests {
         ];
         let found: Vec<_> = cells(&all).iter().map(|r| r.status).collect();
         assert_eq!(found, [Status::Abnormal, Status::Blind, Status::Normal]);
+    }
+
+    #[test]
+    fn a_network_that_is_cohort_and_locus_is_named_once() {
+        let cohort =
+            Cohort { asn: Some(64_501), prefix: Some("127.0.0.0/24".into()), ..Cohort::default() };
+        let locus = Locus { asn: Some(64_501), prefix: cohort.prefix.clone(), ..Locus::default() };
+        assert_eq!(about(&cohort, &locus), "prefix 127.0.0.0/24, network AS64501");
+        let other = Locus { server: Some("web1".into()), ..Locus::default() };
+        let both = "server web1, clients in 127.0.0.0/24, network AS64501";
+        assert_eq!(about(&cohort, &other), both);
+        assert_eq!(about(&Cohort::default(), &Locus::default()), "all requests");
     }
 
     #[test]
