@@ -32,8 +32,6 @@ pub struct Render<'a> {
     pub reader: &'a dyn SeriesReader,
     /// The time asked for.
     pub window: Window,
-    /// The most points of a series wanted in the answer.
-    pub points_max: Option<usize>,
     /// Says when to stop.
     pub stop: &'a dyn Fn() -> bool,
 }
@@ -157,7 +155,8 @@ impl Evaluation<'_> {
             let hint = SelectHint {
                 from_ms: window.from_s.saturating_mul(1000).saturating_add(1000),
                 to_ms: window.until_s.saturating_mul(1000).saturating_add(999),
-                step_ms: self.step_ms(window),
+                // Samples wherever they are kept: functions see what was measured.
+                step_ms: 0,
                 // Wide, so that a bucket of a roll-up is one point.
                 range_ms: 2 * 3_600_000,
                 function: Some(function),
@@ -170,12 +169,6 @@ impl Evaluation<'_> {
             found.append(&mut points);
         }
         Ok(found)
-    }
-
-    /// How far apart the points of the answer are, as far as it is known before.
-    fn step_ms(&self, window: Window) -> i64 {
-        let points = self.request.points_max.and_then(|n| i64::try_from(n).ok()).unwrap_or(11_000);
-        (window.until_s - window.from_s).saturating_mul(1000) / points.max(1)
     }
 
     fn lay_out_all(

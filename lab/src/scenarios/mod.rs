@@ -7,6 +7,7 @@ mod disk;
 mod dns;
 mod edge_files;
 mod edge_haproxy;
+mod edge_graphite;
 mod edge_nginx;
 mod edge_sockets;
 mod firewall;
@@ -31,6 +32,7 @@ pub const ALL: &[Scenario] = &[
     edge_nginx::SCENARIO,
     edge_sockets::SCENARIO,
     edge_files::SCENARIO,
+    edge_graphite::SCENARIO,
     balancer::SCENARIO,
     firewall::SCENARIO,
     phases::SCENARIO,

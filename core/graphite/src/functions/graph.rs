@@ -42,7 +42,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         parameters: &[needed("value", Float)],
         run: |c| {
             let value = c.needed_number(0)?;
-            Ok(vec![line(c, value, value.to_string())])
+            Ok(vec![line(c, value, format!("{value:?}"))])
         },
     },
     Function {
@@ -56,7 +56,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ],
         run: |c| {
             let value = c.needed_number(0)?;
-            let name = c.text(1)?.map_or_else(|| value.to_string(), str::to_owned);
+            let name = c.text(1)?.map_or_else(|| format!("{value:?}"), str::to_owned);
             Ok(vec![line(c, value, name)])
         },
     },
@@ -72,7 +72,7 @@ fn line(call: &Call<'_, '_>, value: f64, name: String) -> Series {
     let (from_s, until_s) = (call.window.from_s, call.window.until_s);
     let step_s = ((until_s - from_s) / 2).max(1);
     let mut line = Series::of_values(name, from_s, step_s, vec![value; 3]);
-    line.expression = format!("constantLine({value})");
+    line.expression = format!("constantLine({value:?})");
     line
 }
 

@@ -7,7 +7,7 @@ const NONE: f64 = f64::NAN;
 
 fn try_ask(memory: &Memory, target: &str) -> Result<Vec<Series>, RenderError> {
     let window = Window { from_s: 995, until_s: 1049 };
-    render(Render { reader: memory, window, points_max: None, stop: &|| false }, target)
+    render(Render { reader: memory, window, stop: &|| false }, target)
 }
 
 fn ask(memory: &Memory, target: &str) -> Vec<Series> {
@@ -105,11 +105,10 @@ fn what_cannot_be_answered_is_told_with_its_function() {
 fn a_target_that_would_fill_memory_is_stopped() {
     let memory = Memory::default().with_step("a.b", 0, 1, &vec![1.0; 30]);
     let window = Window { from_s: 0, until_s: 3_000_000_000 };
-    let answer =
-        render(Render { reader: &memory, window, points_max: None, stop: &|| false }, "a.b");
+    let answer = render(Render { reader: &memory, window, stop: &|| false }, "a.b");
     assert!(matches!(answer, Err(RenderError::Limit { what: "points", .. })));
     let window = Window { from_s: 0, until_s: 30 };
-    let request = Render { reader: &memory, window, points_max: None, stop: &|| true };
+    let request = Render { reader: &memory, window, stop: &|| true };
     assert_eq!(render(request, "a.b"), Err(RenderError::Stopped));
 }
 
@@ -174,7 +173,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("grep(web.*.hits,'^web.a')", &["web.a.hits @1000/10 1 2 - 4 5"]),
     ("sortByMaxima(web.*.hits)|limit(1)|aliasByNode(1)", &["b @1000/10 10 - - 40 30"]),
     ("nPercentile(web.a.hits,50)", &["nPercentile(web.a.hits, 50) @1000/10 4 4 4 4 4"]),
-    ("constantLine(3)", &["3 @995/27 3 3 3"]),
+    ("constantLine(3)", &["3.0 @995/27 3 3 3"]),
     ("threshold(1.5,'x')", &["x @995/27 1.5 1.5 1.5"]),
     ("timeShift(web.a.hits,'20s')", &["timeShift(web.a.hits, \"-20s\") @1000/10 - - 1 2 -"]),
     ("seriesByTag('name=web.b.hits')", &["web.b.hits;dc=x @1000/10 7 7 - - -"]),

@@ -27,8 +27,7 @@ pub(super) async fn render(
     let (format, without_gaps) = (asked.format, asked.without_gaps);
     let run = move |stop: &dyn Fn() -> bool| {
         let reader = db.reader();
-        let request =
-            Render { reader: &reader, window: asked.window, points_max: asked.points_max, stop };
+        let request = Render { reader: &reader, window: asked.window, stop };
         let mut all: Vec<Series> = Vec::new();
         for target in &asked.targets {
             all.append(&mut answer_target(request, target).map_err(as_query_error)?);
