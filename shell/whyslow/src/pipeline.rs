@@ -20,6 +20,7 @@ use whyslow_edge::detect;
 use crate::config::secret::{SecretError, reveal};
 use crate::config::{Config, Current, NotInForce, Snapshot};
 use crate::edge::{Edge, Notices, World};
+use crate::edge_out;
 use crate::live::Live;
 use crate::prober::sockets::Sockets;
 use crate::prober::{Plan, Prober};
@@ -131,6 +132,7 @@ impl Running {
         state.read_asn();
         state.db.tap(Arc::clone(&state.links) as Arc<dyn Tap>);
         state.links.reload(&config, &state.db, &state.outputs).await;
+        edge_out::resume(&config, &state.db, &state.outputs).await;
         state.edge = Arc::new(Edge::start(&config, edge_world(&state, judging)));
         let state = Arc::new(state);
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));

@@ -96,6 +96,19 @@ impl Counters {
         if self.newest_s > self.told_s { self.tell(self.newest_s) } else { Vec::new() }
     }
 
+    /// Takes rows that an earlier process told: they are revised from here on.
+    pub(super) fn resume(&mut self, rows: &[Row]) {
+        for row in rows {
+            let Some(told) = Told::of(row) else { continue };
+            let window = self.held.entry(row.start_s).or_default();
+            self.rows_held += usize::from(window.insert(row.key.clone(), told).is_none());
+            let end_s = row.start_s.saturating_add(i64::from(row.span_s));
+            self.told_s = self.told_s.max(end_s);
+            self.newest_s = self.newest_s.max(end_s);
+        }
+        self.bound_held();
+    }
+
     /// Tells counters again while no window comes, for a while.
     pub(super) fn handle_timeout(&mut self, now: Wall) -> Vec<Sample> {
         let now_s = now.as_millis().div_euclid(1000);
@@ -413,6 +426,15 @@ mod tests {
         let back = counters.handle_window(&[row(810, 2, 1000)]);
         let back = values(&back, REQUESTS);
         assert!(back.contains(&(810_001, 0.0)) && back.contains(&(820_000, 2.0)), "{back:?}");
+    }
+
+    #[test]
+    fn after_a_restart_only_what_windows_grow_by_is_counted() {
+        let mut counters = Counters::new("lb1", None);
+        counters.resume(&[row(100, 3, 1000), row(110, 2, 1000)]);
+        assert_eq!(counters.handle_window(&[row(110, 6, 1000)]), []);
+        let next = counters.handle_window(&[row(120, 1, 1000)]);
+        assert_eq!(values(&next, REQUESTS), [(120_001, 0.0), (130_000, 5.0)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod buckets;
 mod counters;
 mod names;
+mod resume;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -19,6 +20,7 @@ use whyslow_model::{Sample, Wall};
 use crate::links::lines_out::LinesOut;
 use counters::Counters;
 pub use names::{BadTemplate, Template, graphite_lines};
+pub use resume::resume;
 
 /// The outputs of all sources.
 #[derive(Debug, Default)]
@@ -95,6 +97,14 @@ impl Outputs {
                 samples.push(Sample { labels: point.labels, at_ms, value: point.value });
             }
         });
+    }
+
+    /// Takes rows that an earlier process told: only what they grow by counts from now on.
+    pub fn resume(&self, source: &str, service: Option<&str>, rows: &[Row]) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters =
+            sources.entry(source.to_owned()).or_insert_with(|| Counters::new(source, service));
+        counters.resume(rows);
     }
 
     /// Tells counters again while no windows come, and what came late; call it every few seconds.

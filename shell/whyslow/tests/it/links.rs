@@ -90,8 +90,8 @@ async fn a_graphite_that_goes_and_comes_back_misses_no_line() {
     assert_eq!(first, [told(0)]);
     // It goes; what is told meanwhile waits.
     drop((reader, peer));
-    for i in 1..5 {
-        kept.extend(outputs.handle_window("lb1", None, &[row(start_s + i * 10, i as u64 + 1)]));
+    for (i, hits) in (1..5).zip(2u64..) {
+        kept.extend(outputs.handle_window("lb1", None, &[row(start_s + i * 10, hits)]));
     }
     let peer = TcpListener::bind(address).await.expect("the same port");
     let (rest, _reader) = hits(&peer, &told(4)).await;
