@@ -6,8 +6,10 @@
 
 pub mod bench;
 pub mod certificates;
+pub mod edge_logs;
 pub mod figure;
 pub mod log;
+
 pub mod namespace;
 pub mod peer;
 pub mod scenario;

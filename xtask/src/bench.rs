@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("probe_load", &[]),
     ("promql_peer", &["full"]),
     ("promql_peer", &["full", "up"]),
+    ("edge_bench", &[]),
     ("store_bench", &["many"]),
 ];
 

@@ -21,6 +21,7 @@ mod groups;
 mod seconds;
 
 pub use cell::Cell;
+use cell::Request;
 pub use seconds::Seconds;
 
 use groups::Groups;
@@ -174,9 +175,16 @@ pub struct Report {
     groups: Vec<Groups>,
     parsed: u64,
     span_us: Option<(i64, i64)>,
+    /// Requests whose cells are chosen but do not count them yet; fewer than [`WAITING_MAX`].
+    waiting: Vec<Request>,
     /// Requests of absorbed reports that had gone to `other` there.
     absorbed_to_other: u64,
 }
+
+/// Requests that are counted at once. Cells are spread over more memory than the processor's
+/// caches hold: counting many in a row, it fetches several cells at a time, not one between two
+/// lines.
+const WAITING_MAX: usize = 128;
 
 /// Which fields any key asks for: nothing else is looked up.
 #[derive(Clone, Copy, Debug)]
@@ -219,6 +227,7 @@ impl Report {
             options,
             parsed: 0,
             span_us: None,
+            waiting: Vec::with_capacity(WAITING_MAX),
             absorbed_to_other: 0,
         }
     }
@@ -232,12 +241,26 @@ impl Report {
         }
         let numbers = self.names.numbers_of(record, self.needs, self.options.asn.as_deref());
         for groups in &mut self.groups {
-            groups.cell(&numbers).observe(record, self.options.phases);
+            groups.choose(&numbers);
+        }
+        self.waiting.push(Request::of(record));
+        if self.waiting.len() == WAITING_MAX {
+            self.settle();
         }
     }
 
+    /// Counts the requests that wait, each in the cells chosen for it.
+    fn settle(&mut self) {
+        for groups in &mut self.groups {
+            groups.count(&self.waiting, self.options.phases);
+        }
+        self.waiting.clear();
+    }
+
     /// Adds what another worker counted; both were made by the same options.
-    pub fn absorb(&mut self, other: &Self) {
+    pub fn absorb(&mut self, mut other: Self) {
+        self.settle();
+        other.settle();
         self.parsed += other.parsed;
         self.span_us = match (self.span_us, other.span_us) {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
@@ -252,7 +275,7 @@ impl Report {
                     let value = other.names.value(*field, key[*field as usize]);
                     numbers[*field as usize] = names.number(*field, &value);
                 }
-                mine.cell(&numbers).merge(cell);
+                mine.merge(&numbers, cell);
             }
             mine.overflowed += theirs.overflowed;
         }
@@ -260,7 +283,8 @@ impl Report {
     }
 
     /// The report.
-    pub fn finish(self) -> Outcome {
+    pub fn finish(mut self) -> Outcome {
+        self.settle();
         let names = &self.names;
         let to_other = self.absorbed_to_other
             + names.overflowed()

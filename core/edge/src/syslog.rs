@@ -65,34 +65,39 @@ pub fn read<'a>(
     context: &Context,
     scratch: &'a mut Scratch,
 ) -> Result<Record<'a>, Reject> {
-    if let Some(text) = scratch.header.cut_again(line) {
-        return dated_by(|| cut(line).0?.at_us(context), parser.parse(text, context, scratch));
+    let text = match scratch.header.cut_again(line) {
+        Some(text) => text,
+        None => text_of(parser, line, context, scratch),
+    };
+    // The record is given where it was made: it is large.
+    let mut read = parser.parse(text, context, scratch);
+    if let Ok(record) = &mut read
+        && record.at_us.is_none()
+        && text.len() < line.len()
+    {
+        record.at_us = cut(line).0.and_then(|header| header.at_us(context));
     }
+    read
+}
+
+/// What is left of a line without its header, if it is one; the header is remembered.
+fn text_of<'a>(
+    parser: &dyn Parse,
+    line: &'a [u8],
+    context: &Context,
+    scratch: &mut Scratch,
+) -> &'a [u8] {
     let (header, text) = cut(line);
-    let Some(header) = header else { return parser.parse(line, context, scratch) };
+    let Some(header) = header else { return line };
     // Only a priority is unmistakable; a date may be the format's own first field.
     if header.facility.is_none()
         && header.tag.is_empty()
         && parser.parse(text, context, scratch).is_err()
     {
-        return parser.parse(line, context, scratch);
+        return line;
     }
     scratch.header.remember(line, &header, text);
-    dated_by(|| header.at_us(context), parser.parse(text, context, scratch))
-}
-
-/// Gives a record without a time that of its header. The record stays where it is: it is large.
-#[inline(always)]
-fn dated_by<'a>(
-    at_us: impl FnOnce() -> Option<i64>,
-    mut read: Result<Record<'a>, Reject>,
-) -> Result<Record<'a>, Reject> {
-    if let Ok(record) = &mut read
-        && record.at_us.is_none()
-    {
-        record.at_us = at_us();
-    }
-    read
+    text
 }
 
 /// The last header, since the next line mostly has the same.

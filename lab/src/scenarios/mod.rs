@@ -9,6 +9,7 @@ mod edge_files;
 mod edge_graphite;
 mod edge_haproxy;
 mod edge_nginx;
+mod edge_report;
 mod edge_sockets;
 mod firewall;
 mod hostile;
@@ -28,6 +29,7 @@ pub const ALL: &[Scenario] = &[
     certificates::SCENARIO,
     hostile::SCENARIO,
     dns::SCENARIO,
+    edge_report::SCENARIO,
     edge_haproxy::SCENARIO,
     edge_nginx::SCENARIO,
     edge_sockets::SCENARIO,

@@ -42,7 +42,6 @@ impl Parse for Haproxy {
     }
 }
 
-#[inline(always)]
 fn parse<'a>(
     line: &'a [u8],
     context: &Context,

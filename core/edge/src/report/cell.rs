@@ -1,8 +1,40 @@
 //! What a report counts of one key.
 
 use super::Seconds;
-use crate::record::{EdgePhase, Record};
+use crate::record::{EdgePhase, Phases, Record};
 use crate::row::{PhaseTiming, Timing};
+
+/// What a request adds to its cells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    /// Of a timed one.
+    total_us: Option<u64>,
+    server_us: Option<u64>,
+    second: Option<i64>,
+    bytes_out: u64,
+    phases: Phases,
+    code: u16,
+    retries: u16,
+    client_aborted: bool,
+    local: bool,
+}
+
+impl Request {
+    #[inline]
+    pub(super) fn of(record: &Record<'_>) -> Self {
+        Self {
+            total_us: record.timed().then_some(record.total.micros),
+            server_us: record.server_micros(),
+            second: record.at_us.map(|us| us.div_euclid(1_000_000)),
+            bytes_out: record.bytes_out.unwrap_or(0),
+            phases: record.phases,
+            code: record.code,
+            retries: record.retries,
+            client_aborted: record.end.client_aborted,
+            local: record.end.local,
+        }
+    }
+}
 
 /// One key's requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,26 +66,26 @@ pub struct Cell {
 impl Cell {
     /// Counts one request, with its phases where wanted.
     #[inline]
-    pub(super) fn observe(&mut self, record: &Record<'_>, phases: bool) {
+    pub(super) fn observe(&mut self, request: &Request, phases: bool) {
         self.hits += 1;
-        if record.timed() {
+        if let Some(micros) = request.total_us {
             self.timed += 1;
-            self.latency.observe(record.total.micros);
+            self.latency.observe(micros);
         }
-        if let Some(micros) = record.server_micros() {
+        if let Some(micros) = request.server_us {
             self.server.observe(micros);
         }
         if phases {
-            self.observe_phases(record);
+            self.observe_phases(&request.phases);
         }
-        self.count_code(record.code, 1);
-        if let Some(at_us) = record.at_us {
-            self.seconds.count(at_us.div_euclid(1_000_000));
+        self.count_code(request.code, 1);
+        if let Some(second) = request.second {
+            self.seconds.count(second);
         }
-        self.bytes_out = self.bytes_out.saturating_add(record.bytes_out.unwrap_or(0));
-        self.client_aborted += u64::from(record.end.client_aborted);
-        self.local += u64::from(record.end.local);
-        self.retries += u64::from(record.retries);
+        self.bytes_out = self.bytes_out.saturating_add(request.bytes_out);
+        self.client_aborted += u64::from(request.client_aborted);
+        self.local += u64::from(request.local);
+        self.retries += u64::from(request.retries);
     }
 
     /// Adds another's requests.
@@ -74,10 +106,10 @@ impl Cell {
         self.retries += other.retries;
     }
 
-    fn observe_phases(&mut self, record: &Record<'_>) {
+    fn observe_phases(&mut self, phases: &Phases) {
         let timings = self.phases.get_or_insert_default();
         for (phase, into) in EdgePhase::ALL.into_iter().zip(timings.iter_mut()) {
-            let span = record.phases.of(phase);
+            let span = phases.of(phase);
             if let Some(micros) = span.micros() {
                 into.observe(micros, span.mark);
             }

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use whyslow_model::limits::EDGE_REPORT_GROUPS_MAX;
 use whyslow_model::seeded::{Seed, SeededMap};
 
+use super::cell::Request;
 use super::{Cell, Field};
 
 /// A number per [`Field`]; 0 where the key is not by it.
@@ -30,6 +31,8 @@ pub(super) struct Groups {
     /// As long as `cells`.
     keys: Vec<Key>,
     cells: Vec<Cell>,
+    /// The cells of requests that are not counted yet.
+    chosen: Vec<usize>,
     /// Keys looked up lately, by a part of their bits.
     recent: Box<[(u128, usize); RECENT]>,
 }
@@ -42,30 +45,51 @@ impl Groups {
             places: seed.map(),
             keys: Vec::new(),
             cells: Vec::new(),
+            chosen: Vec::new(),
             recent: Box::new([(NO_KEY, 0); RECENT]),
         }
     }
 
-    /// The cell of a key; only this grouping's fields of it matter.
+    /// Chooses the cell of the next request.
     #[inline]
-    pub(super) fn cell(&mut self, numbers: &Key) -> &mut Cell {
+    pub(super) fn choose(&mut self, numbers: &Key) {
+        let place = self.place(numbers);
+        self.chosen.push(place);
+    }
+
+    /// Counts the requests in the cells that were chosen for them.
+    pub(super) fn count(&mut self, requests: &[Request], phases: bool) {
+        for (request, place) in requests.iter().zip(&self.chosen) {
+            self.cells[*place].observe(request, phases);
+        }
+        self.chosen.clear();
+    }
+
+    /// Adds what was counted elsewhere.
+    pub(super) fn merge(&mut self, numbers: &Key, cell: &Cell) {
+        let place = self.place(numbers);
+        self.cells[place].merge(cell);
+    }
+
+    /// Where the cell of a key is; only this grouping's fields of it matter.
+    #[inline]
+    fn place(&mut self, numbers: &Key) -> usize {
         let packed = self
             .by
             .iter()
             .fold(0, |packed, field| packed << 16 | u128::from(numbers[*field as usize]));
         let recent = &mut self.recent[recent_place(packed)];
         if recent.0 == packed {
-            return &mut self.cells[recent.1];
+            return recent.1;
         }
-        let place = match self.places.get(&packed) {
+        match self.places.get(&packed) {
             Some(place) => {
                 *recent = (packed, *place);
                 *place
             }
             // Not remembered: what goes to `other` is counted each time.
             None => self.admit(packed, numbers),
-        };
-        &mut self.cells[place]
+        }
     }
 
     /// Keys and cells.

@@ -119,8 +119,8 @@ proptest! {
             feed(&mut parts[*part], request);
         }
         let [mut first, second, third] = parts;
-        first.absorb(&second);
-        first.absorb(&third);
+        first.absorb(second);
+        first.absorb(third);
         let (merged, wanted) = (first.finish(), whole.finish());
         prop_assert_eq!(merged.parsed, wanted.parsed);
         prop_assert_eq!(merged.span_us, wanted.span_us);

@@ -57,7 +57,7 @@ pub(super) fn read(
         let (report, read) = end.map_err(|(input, e)| unreadable(&names[input], &e))?;
         done.extend(read);
         match &mut all {
-            Some(all) => all.absorb(&report),
+            Some(all) => all.absorb(report),
             None => all = Some(report),
         }
     }

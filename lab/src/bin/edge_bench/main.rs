@@ -1,0 +1,158 @@
+//! What a report over two million lines costs beside halog, mawk and goaccess, in one run:
+//! `edge_bench`. Programs that are missing are named and left out. Exit: 0 · 1 nothing measured.
+
+mod measure;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use whyslow_lab::edge_logs;
+use whyslow_lab::figure::{Figure, HEAD};
+
+use measure::{Cost, best};
+
+/// Lines of each file.
+const LINES: u64 = 2_000_000;
+/// Where the files are made, once.
+const DIRECTORY: &str = "target/edge-bench";
+
+const MAWK_NGINX: &str = r#"{
+  if (match($0, /urt="[^"]*"/)) { u = substr($0, RSTART + 5, RLENGTH - 6) } else next
+  n = split(u, parts, /[,:] */); sum = 0
+  for (i = 1; i <= n; i++) if (parts[i] != "-") sum += parts[i]
+  if (match($0, /up="[^"]*"/)) { a = substr($0, RSTART + 4, RLENGTH - 5) } else a = "-"
+  sub(/.*[,:] */, "", a)
+  r = $7; sub(/\?.*/, "", r); gsub(/\/[0-9]+/, "/:id", r)
+  k = a " " r; hits[k]++; total[k] += sum
+} END { for (k in hits) print k, hits[k], total[k] / hits[k] }"#;
+
+const NGINX_FORMAT: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" rt=$request_time uct="$upstream_connect_time" uht="$upstream_header_time" urt="$upstream_response_time" up="$upstream_addr""#;
+
+const GOACCESS_FORMAT: &str =
+    r#"%^ %^ %^ %^ %^ %h:%^ [%d:%t.%^] %^ %^ %^/%^/%^/%^/%L %s %b %^ %^ %^ %^ %^ "%r""#;
+
+fn main() -> ExitCode {
+    match figures() {
+        Ok(figures) => {
+            println!("{HEAD}");
+            figures.iter().for_each(|figure| println!("{figure}"));
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn figures() -> Result<Vec<Figure>> {
+    let directory = Path::new(DIRECTORY);
+    let haproxy = edge_logs::haproxy(directory, LINES).context("making the HAProxy log")?;
+    let nginx = edge_logs::nginx(directory, LINES).context("making the nginx log")?;
+    let (haproxy, nginx) = (haproxy.as_str(), nginx.as_str());
+    let ours = |file: &str, more: &[&str]| {
+        best(&measure::ours()?, &[&["edge", "--quiet"], more, &[file]].concat(), None)
+    };
+    let one = ["--threads", "1", "--format", "haproxy"];
+    let servers = ours(haproxy, &[&one[..], &["--by", "backend,server"]].concat())?;
+    let routes = ours(haproxy, &[&one[..], &["--by", "backend,route,code"]].concat())?;
+    let two = ["--threads", "2", "--format", "haproxy", "--by", "backend,route,code"];
+    let both = ours(haproxy, &two)?;
+    let lists = ["--threads", "1", "--format", NGINX_FORMAT, "--by", "server,route"];
+    let lists = ours(nginx, &lists)?;
+
+    let mut figures = vec![
+        beside(
+            "per server, one core",
+            &servers,
+            "halog -srv",
+            peer("halog", &["-srv"], haproxy)?,
+            1.5,
+        ),
+        beside(
+            "backend, route, code, percentiles, one core",
+            &routes,
+            "halog -ua",
+            peer("halog", &["-ua"], haproxy)?,
+            5.0,
+        ),
+        beside(
+            "nginx upstream lists, server, route, one core",
+            &lists,
+            "mawk",
+            peer("mawk", &[MAWK_NGINX], nginx)?,
+            4.0,
+        ),
+    ];
+    figures.push(beside(
+        "backend, route, code, percentiles, one core",
+        &routes,
+        "goaccess",
+        goaccess_cost(haproxy)?,
+        5.0,
+    ));
+    figures.push(Figure::at_most(
+        "memory of backend, route, code, percentiles",
+        "MB",
+        routes.rss_mb,
+        64.0,
+    ));
+    let times = routes.wall_s / both.wall_s;
+    figures.push(Figure {
+        what: "two cores against one, backend, route, code".to_owned(),
+        unit: "times",
+        whyslow: times,
+        peer: None,
+        wanted: "≥ 1.8".to_owned(),
+        holds: times >= 1.8,
+    });
+    Ok(figures)
+}
+
+/// Ours beside a peer's: seconds on the same file, the best of three each.
+fn beside(what: &str, ours: &Cost, name: &'static str, peer: Option<Cost>, times: f64) -> Figure {
+    let peer_s = peer.as_ref().map(|cost| cost.wall_s);
+    Figure {
+        what: format!("{what}, 2 M lines"),
+        unit: "s",
+        whyslow: ours.wall_s,
+        peer: peer_s.map(|s| (name, s)),
+        wanted: format!("{times} × faster than {name}"),
+        // What could not be measured does not hold.
+        holds: peer_s.is_some_and(|s| ours.wall_s * times <= s),
+    }
+}
+
+fn peer(program: &str, arguments: &[&str], file: &str) -> Result<Option<Cost>> {
+    match measure::found(program) {
+        Some(path) => best(&path, arguments, Some(file)).map(Some),
+        None => {
+            println!("{program} is missing: apt-get install {}", measure::package(program));
+            Ok(None)
+        }
+    }
+}
+
+/// It takes some twenty seconds, so once is enough.
+fn goaccess_cost(file: &str) -> Result<Option<Cost>> {
+    let arguments = [
+        "--no-global-config",
+        "--log-format",
+        GOACCESS_FORMAT,
+        "--date-format",
+        "%d/%b/%Y",
+        "--time-format",
+        "%T",
+        "-o",
+        "/dev/null",
+        "-",
+    ];
+    match measure::found("goaccess") {
+        Some(path) => measure::once(&path, &arguments, Some(file)).map(Some),
+        None => {
+            println!("goaccess is missing: apt-get install goaccess");
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Runs a program over a file: wall time and the most memory it held.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+/// What a run cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    pub(crate) wall_s: f64,
+    /// Resident at the most, in 10⁶ bytes.
+    pub(crate) rss_mb: f64,
+}
+
+/// Runs of which the quickest counts.
+const RUNS: usize = 3;
+/// How often a running program's memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The best of three runs. `input` is given as standard input.
+pub(crate) fn best(program: &Path, arguments: &[&str], input: Option<&str>) -> Result<Cost> {
+    let mut best = once(program, arguments, input)?;
+    for _ in 1..RUNS {
+        let next = once(program, arguments, input)?;
+        best = Cost { wall_s: best.wall_s.min(next.wall_s), rss_mb: best.rss_mb.max(next.rss_mb) };
+    }
+    Ok(best)
+}
+
+/// One run.
+pub(crate) fn once(program: &Path, arguments: &[&str], input: Option<&str>) -> Result<Cost> {
+    let name = program.display();
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).env("LC_ALL", "C");
+    command.stdin(Stdio::null());
+    if let Some(input) = input {
+        command.stdin(File::open(input)?);
+    }
+    let began = Instant::now();
+    let mut child = command.spawn().with_context(|| format!("starting {name}"))?;
+    let pid = child.id();
+    let watch = std::thread::spawn(move || watch(pid));
+    let status = child.wait()?;
+    let wall_s = began.elapsed().as_secs_f64();
+    ensure!(status.success(), "{name} ended with {status}");
+    let rss_mb = watch.join().unwrap_or(f64::NAN);
+    Ok(Cost { wall_s, rss_mb })
+}
+
+/// The most memory a process ever held, as the kernel keeps it, until the process is gone.
+fn watch(pid: u32) -> f64 {
+    let mut most = f64::NAN;
+    while let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) {
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+        // A process that has ended holds nothing any more.
+        let Some(kib) = kib else { break };
+        most = kib * 1024.0 / 1e6;
+        std::thread::sleep(LOOK_EVERY);
+    }
+    most
+}
+
+/// The whyslow built beside this program.
+pub(crate) fn ours() -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("whyslow");
+    ensure!(path.exists(), "{} is not built", path.display());
+    Ok(path)
+}
+
+/// Where a program is.
+pub(crate) fn found(program: &str) -> Option<PathBuf> {
+    let places = ["/usr/bin", "/usr/sbin", "/usr/local/bin"];
+    places.iter().map(|place| Path::new(place).join(program)).find(|path| path.exists())
+}
+
+/// The Debian package a program is in.
+pub(crate) fn package(program: &str) -> &str {
+    if program == "halog" { "haproxy" } else { program }
+}
