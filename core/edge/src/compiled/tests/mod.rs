@@ -318,7 +318,7 @@ fn haproxys_stock_formats_and_their_strings_read_alike() {
 
 /// The directive of the file, quotes and all.
 fn haproxy_example() -> &'static str {
-    let file = include_str!("../../../../examples/haproxy-log.cfg");
+    let file = include_str!("../../../../../examples/haproxy-log.cfg");
     file.lines().map(str::trim).find(|l| l.starts_with("log-format ")).unwrap()
 }
 
