@@ -1,7 +1,7 @@
 //! Apache: the formats of its stock configuration. A format with durations is given as its string,
 //! since nothing in a line tells microseconds from bytes.
 
-use super::common;
+use super::combined;
 use super::nginx::Strings;
 use crate::compiled::Language;
 use crate::format::Format;
@@ -17,8 +17,8 @@ pub(super) const FORMAT: Format = Format {
         Strings::of(&[
             (Language::Apache, IO),
             (Language::Apache, VHOST),
-            (Language::Nginx, common::COMBINED),
-            (Language::Nginx, common::COMMON),
+            (Language::Nginx, combined::COMBINED),
+            (Language::Nginx, combined::COMMON),
         ])
     },
 };

@@ -5,7 +5,7 @@ mod apache;
 mod caddy;
 mod client;
 mod cloudflare;
-mod common;
+mod combined;
 mod envoy_json;
 mod envoy_text;
 mod f5;
@@ -35,7 +35,7 @@ pub const ALL: &[Format] = &[
     alb::FORMAT,
     f5::FORMAT,
     nginx::FORMAT,
-    common::FORMAT,
+    combined::FORMAT,
     apache::FORMAT,
     iis::FORMAT,
 ];

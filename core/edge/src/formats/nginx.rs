@@ -1,6 +1,6 @@
 //! nginx: the format recommended in `examples/nginx-log.conf`, and the ones it is found with most.
 
-use super::common;
+use super::combined;
 use crate::compiled::{Compiled, Language, compile_as};
 use crate::format::{Context, Format, Parse, Reject, Scratch};
 use crate::record::Record;
@@ -14,7 +14,7 @@ pub(super) const FORMAT: Format = Format {
               bb=2750 rl=77 rt=0.012 ua=\"10.0.0.1:80, 10.0.0.2:80\" us=\"502, 200\" \
               uct=\"-, 0.001\" uht=\"-, 0.006\" urt=\"0.000, 0.007\" ubr=\"0, 2980\" up=app cache=- \
               host=shop.example rc=OK rtt=5122 rttvar=900 id=4d22c4ae2c3f2a1d",
-    parser: || Strings::parser(&[RECOMMENDED, TIMES, INGRESS, common::COMBINED]),
+    parser: || Strings::parser(&[RECOMMENDED, TIMES, INGRESS, combined::COMBINED]),
 };
 
 /// `log_format whyslow` of `examples/nginx-log.conf`.
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn all_strings_compile_and_the_recommended_one_is_the_examples() {
-        for string in [RECOMMENDED, TIMES, INGRESS, common::COMBINED] {
+        for string in [RECOMMENDED, TIMES, INGRESS, combined::COMBINED] {
             compile(string).unwrap_or_else(|e| panic!("{string}: {e}"));
         }
         let file = include_str!("../../../../examples/nginx-log.conf");
