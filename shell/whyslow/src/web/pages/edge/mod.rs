@@ -2,11 +2,11 @@
 //! out; and `/edge/slow`: the slow ones, one by one.
 
 mod charts;
-mod common;
 mod findings;
 mod handlers;
 mod parts;
 pub mod read;
+mod shared_traits;
 pub mod slow;
 mod sources;
 mod start;
@@ -21,10 +21,10 @@ use whyslow_model::reading::{Finding, Reading};
 use super::figures::{lasted, time, visible};
 use super::frame::{Frame, page, service_path, state};
 use super::model::edge::bins::{Bin, bins, width_s};
-use super::model::edge::common::{Common, common};
 use super::model::edge::filter::{Field, Filter};
 use super::model::edge::kept;
 use super::model::edge::lead::{self, Lead, cells};
+use super::model::edge::shared_traits::{Common, common};
 use super::model::edge::sources::Source;
 use super::model::edge::sum::{Sum, quantile_ms};
 use super::model::edge::tree::{Tree, tree};
@@ -117,7 +117,7 @@ impl Edge {
             (table::section(self, span))
             (charts::heat_section(self, span))
             @if let Some(subject) = &self.subject { (table::twins(subject, &self.filter, span)) }
-            @if let Some(common) = &self.common { (common::section(common, &self.filter, span, names)) }
+            @if let Some(common) = &self.common { (shared_traits::section(common, &self.filter, span, names)) }
             (charts::phases_section(self, span))
             (findings::section(&self.findings, &self.readings, span))
             (sources::section(&self.sources, span))

@@ -1,3 +1,5 @@
+//! The edge pages made of made-up figures, without a server.
+
 use whyslow_edge::record::{EdgePhase, Mark};
 use whyslow_edge::slow::{Reason, SlowPhase, SlowRow};
 use whyslow_model::Wall;

@@ -2,10 +2,10 @@
 //! go out, and nothing is read here.
 
 pub mod bins;
-pub mod common;
 pub mod filter;
 pub mod lead;
 pub mod phases;
+pub mod shared_traits;
 pub mod sources;
 pub mod sum;
 pub mod tree;

@@ -7,9 +7,9 @@ use super::parts::{facet_row, narrow};
 use crate::web::pages::figures::time;
 use crate::web::pages::frame;
 use crate::web::pages::model::RUNS_TO_JUDGE;
-use crate::web::pages::model::edge::common::{Common, Facet, Reads};
 use crate::web::pages::model::edge::filter::{Field, Filter};
 use crate::web::pages::model::edge::lead::big;
+use crate::web::pages::model::edge::shared_traits::{Common, Facet, Reads};
 use crate::web::pages::when::Span;
 
 /// The section.
