@@ -92,6 +92,13 @@ impl Oldest {
         new
     }
 
+    /// Notes what an earlier process knew, of lines that are yet to be read again.
+    pub(super) fn remember(&mut self, start_s: i64, file: FileId, begins: u64) {
+        let files = self.windows.entry(start_s).or_default();
+        let known = files.entry(file).or_insert(begins);
+        *known = begins.min(*known);
+    }
+
     /// Forgets windows that cannot change any more.
     pub(super) fn forget_before(&mut self, start_s: i64) {
         if self.windows.first_key_value().is_some_and(|(first, _)| *first < start_s) {

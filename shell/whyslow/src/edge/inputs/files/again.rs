@@ -18,7 +18,11 @@ impl Files {
             match self.find(place, resume.from(index)) {
                 Some(mut follow) => {
                     let windows = resume.windows.iter().filter(|(_, file, _)| *file == index);
-                    follow.go_on(place.to, windows.map(|(start, _, from)| (*from, *start)));
+                    follow.go_on(place.to, windows.clone().map(|(start, _, from)| (*from, *start)));
+                    // Until they are read again they are where to go on from, should we end now.
+                    for (start_s, _, from) in windows {
+                        worker.oldest().remember(*start_s, follow.id, *from);
+                    }
                     place.path.clone_into(&mut follow.base);
                     follow.peek(worker);
                     let name = follow.path.clone();

@@ -134,6 +134,22 @@ impl Play {
         }
     }
 
+    fn rotate(&mut self, copy: bool) {
+        for n in (1..9).rev() {
+            // Most of them are not there.
+            let to = self.path(&format!("lb.log.{}", n + 1));
+            let _ = fs::rename(self.path(&format!("lb.log.{n}")), to);
+        }
+        if copy {
+            fs::copy(self.path("lb.log"), self.path("lb.log.1")).unwrap();
+            let file = OpenOptions::new().write(true).open(self.path("lb.log")).unwrap();
+            file.set_len(0).unwrap();
+        } else {
+            fs::rename(self.path("lb.log"), self.path("lb.log.1")).unwrap();
+            fs::write(self.path("lb.log"), "").unwrap();
+        }
+    }
+
     /// Takes some turns.
     fn turns(&mut self, most: usize) {
         self.files.look(&mut self.worker).unwrap();
@@ -190,9 +206,9 @@ impl Play {
             .map(|(start, n)| (start, *n, self.stored.hits.get(start).copied().unwrap_or(0)))
             .filter(|(_, written, stored)| written != stored)
             .collect();
-        assert_eq!(wrong, [], "{what}: windows, lines written of them, requests stored");
         let (tally, gauges) = self.counted.read();
-        assert_eq!((tally.unsure, gauges.windows.beyond), (0, 0), "{what}");
+        assert_eq!((tally.unsure, gauges.windows.beyond), (0, 0), "{what}: {wrong:?}");
+        assert_eq!(wrong, [], "{what}: windows, lines written of them, requests stored");
     }
 }
 
@@ -307,4 +323,31 @@ fn every_line_is_in_its_window_once_over_a_kill() {
     play.all_stored("after a kill");
     play.kill();
     play.all_stored("after another");
+}
+
+#[test]
+fn every_line_is_in_its_window_once_over_kills_and_rotations() {
+    for copy in [false, true] {
+        let mut play = Play::of("lb.log");
+        for round in 0..5 {
+            play.write("lb.log", 900);
+            play.turns(1);
+            play.harvest(0);
+            play.write("lb.log", 100);
+            play.turns(2);
+            // What is read now is not stored when the process is killed.
+            play.harvest(1);
+            play.kill();
+            play.write("lb.log", 100);
+            play.turns(usize::MAX);
+            play.harvest(round % 2);
+            play.rotate(copy);
+            play.write("lb.log", 50);
+            play.turns(usize::MAX);
+            play.kill();
+        }
+        play.all_stored("in the end");
+        play.kill();
+        play.all_stored("after another restart");
+    }
 }
