@@ -19,6 +19,9 @@ use whyslow_sys::clock;
 const AT_ONCE: u64 = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Writes lines to the source, one way or the other.
+type Send = Box<dyn FnMut(&str) -> Result<()>>;
+
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let way = arguments.next().unwrap_or_else(|| "stream".to_owned());
@@ -36,7 +39,7 @@ fn main() -> Result<()> {
          time_zone: UTC, service: web}}\n"
     );
     let mut up = Up::start(&world, &edge)?;
-    let mut send: Box<dyn FnMut(&str) -> Result<()>> = if way == "stream" {
+    let mut send: Send = if way == "stream" {
         let mut stream = UnixStream::connect(&path)?;
         Box::new(move |text| Ok(stream.write_all(text.as_bytes())?))
     } else {
