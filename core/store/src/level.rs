@@ -50,11 +50,13 @@ pub fn plan(levels: &[Level], oldest_ms: &[Option<i64>], hint: &SelectHint<'_>) 
     let preferred = preferred(levels, hint);
     let mut segments: Vec<Segment> = Vec::new();
     let mut to_ms = end;
-    for (level, oldest) in oldest_ms.iter().enumerate().skip(preferred) {
+    // Coarser levels reach further back as a rule. Where there is nothing of them yet, in a young
+    // store or at a resolution that was added later, finer ones answer after all.
+    for level in (preferred..levels.len()).chain((0..preferred).rev()) {
         if to_ms <= hint.from_ms {
             break;
         }
-        let Some(oldest) = *oldest else { continue };
+        let Some(oldest) = oldest_ms.get(level).copied().flatten() else { continue };
         let from_ms = oldest.max(hint.from_ms);
         if from_ms < to_ms {
             segments.push(Segment { level, from_ms, to_ms });
@@ -285,6 +287,20 @@ mod tests {
         let retention = Retention::default();
         let all = plan(retention.levels(), &[Some(0), None, None], &hint(5, 10, 1));
         assert_eq!(all, [Segment { level: 0, from_ms: 5, to_ms: 11 }]);
+    }
+
+    #[test]
+    fn samples_answer_wide_steps_while_there_is_no_roll_up_yet() {
+        let retention = Retention::default();
+        let wide = hint(10 * HOUR, 100 * HOUR, 6 * HOUR);
+        let young = plan(retention.levels(), &[Some(80 * HOUR), None, None], &wide);
+        let (from_ms, to_ms) = (80 * HOUR, 100 * HOUR + 1);
+        assert_eq!(young, [Segment { level: 0, from_ms, to_ms }]);
+        // A resolution that was added later reaches less far back than what was there before.
+        let added = plan(retention.levels(), &[Some(20 * HOUR), None, Some(90 * HOUR)], &wide);
+        let got: Vec<_> =
+            added.iter().map(|s| (s.level, s.from_ms / HOUR, s.to_ms / HOUR)).collect();
+        assert_eq!(got, [(0, 20, 90), (2, 90, 100)]);
     }
 
     #[test]
