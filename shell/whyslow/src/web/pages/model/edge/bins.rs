@@ -14,7 +14,7 @@ const WIDTHS_S: [i64; 14] =
 /// Bins a chart has at most.
 const BINS_MAX: i64 = 90;
 
-/// The narrowest round width that gives at most [`BINS_MAX`] bins and cuts no window in two.
+/// The narrowest round width that gives at most `BINS_MAX` bins and cuts no window in two.
 pub fn width_s(span: &Span, rows: &[&Row]) -> i64 {
     let widest = rows.iter().map(|row| i64::from(row.span_s)).max().unwrap_or(WIDTHS_S[0]);
     width_of(span, widest)
