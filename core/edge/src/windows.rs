@@ -7,7 +7,7 @@
 //! changes no window, but is counted ([`Counters::beyond`]).
 //!
 //! One record with a wild date must not close every window. A time that lies ahead of the
-//! caller's clock moves the watermark only when [`AHEAD_RUN`] records in a row bear such times;
+//! caller's clock moves the watermark only when `AHEAD_RUN` records in a row bear such times;
 //! until then they wait in windows of their own.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -3,7 +3,7 @@
 //!
 //! A path is a series like every other: [`path`] says how it is stored, so that PromQL sees it
 //! too, and series that came by other ways are seen from Graphite as tagged ones. [`target`] reads
-//! what `/render` is asked for, [`render`] answers it, and [`functions::ALL`] is the one list of
+//! what `/render` is asked for, [`render`] answers it, and `functions::ALL` is the one list of
 //! functions, from which `/functions` is told as well.
 
 pub mod attime;

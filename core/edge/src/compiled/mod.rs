@@ -1,7 +1,7 @@
 //! The balancer's own format string, compiled into a parser.
 //!
-//! One engine for all languages: a string becomes literals and fields ([`layout`]), a line is read
-//! by them ([`scan`]) into numbers and texts ([`values`]), and each language knows what these say
+//! One engine for all languages: a string becomes literals and fields (`layout`), a line is read
+//! by them (`scan`) into numbers and texts (`values`), and each language knows what these say
 //! of a request. What the string holds and we do not know is skipped; where a field ends must be
 //! certain, or the string is refused.
 //!

@@ -56,37 +56,37 @@ fn harmless(format: &Format, bytes: &[u8]) {
     }
 }
 
-/// For the fuzzer: [`harmless`] of this format.
+/// For the fuzzer: `harmless` of this format.
 pub fn fuzz_alb(bytes: &[u8]) {
     harmless(&alb::FORMAT, bytes);
 }
 
-/// For the fuzzer: [`harmless`] of this format.
+/// For the fuzzer: `harmless` of this format.
 pub fn fuzz_caddy(bytes: &[u8]) {
     harmless(&caddy::FORMAT, bytes);
 }
 
-/// For the fuzzer: [`harmless`] of this format.
+/// For the fuzzer: `harmless` of this format.
 pub fn fuzz_cloudflare(bytes: &[u8]) {
     harmless(&cloudflare::FORMAT, bytes);
 }
 
-/// For the fuzzer: [`harmless`] of this format.
+/// For the fuzzer: `harmless` of this format.
 pub fn fuzz_envoy(bytes: &[u8]) {
     harmless(&envoy_text::FORMAT, bytes);
 }
 
-/// For the fuzzer: [`harmless`] of this format.
+/// For the fuzzer: `harmless` of this format.
 pub fn fuzz_envoy_json(bytes: &[u8]) {
     harmless(&envoy_json::FORMAT, bytes);
 }
 
-/// For the fuzzer: [`harmless`] of this format.
+/// For the fuzzer: `harmless` of this format.
 pub fn fuzz_f5(bytes: &[u8]) {
     harmless(&f5::FORMAT, bytes);
 }
 
-/// For the fuzzer: [`harmless`] of this format.
+/// For the fuzzer: `harmless` of this format.
 pub fn fuzz_traefik(bytes: &[u8]) {
     harmless(&traefik::FORMAT, bytes);
 }
