@@ -146,8 +146,10 @@ await test("the edge's table adds up, and every click narrows the page", () =>
 
 await test("the API counts what the edge page counts, also as CSV", async () => {
     const get = async (path) => (await fetch(seeded + path)).json();
-    const now = Math.floor(Date.now() / 1000) - 120;
-    const span = `from=${now - 1800}&to=${now}`;
+    // Long before this run began: where the log that is read live has written over made-up windows,
+    // groupings cannot agree.
+    const end = Math.floor(Date.now() / 1000) - 1200;
+    const span = `from=${end - 1800}&to=${end}`;
     const [byVip, byServer] = [await get(`/api/v1/edge?by=vip&${span}`), await get(`/api/v1/edge?${span}`)];
     const sum = (answer) => answer.groups.reduce((n, group) => n + group.hits, 0);
     must(byVip.hits > 1000 && sum(byVip) === sum(byServer), `${sum(byVip)} by vip, ${sum(byServer)} by server`);
