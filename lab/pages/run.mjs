@@ -161,7 +161,10 @@ await test("the API counts what the edge page counts, also as CSV", async () => 
     const facets = await get(`/api/v1/edge/slow/facets?field=server&r=1h`);
     must(facets.facets[0].values[0].value === "app7", JSON.stringify(facets).slice(0, 300));
     must((await get("/api/v1/findings?open=1")).findings[0].text.startsWith("app7"), "no finding");
-    must((await get("/api/v1/readings?status=blind")).readings.length === 1, "no blind reading");
+    // The log that is read live adds readings of its own, once it has been read for a while.
+    const blind = (await get("/api/v1/readings?status=blind")).readings;
+    must(blind.every((r) => r.status === "blind"), JSON.stringify(blind).slice(0, 300));
+    must(blind.some((r) => r.code === "edge_queue_grows"), "no blind reading");
     const refused = await fetch(`${seeded}/api/v1/edge?by=colour`);
     must(refused.status === 400 && (await refused.json()).hint.includes("client_asn"), "a wrong field is not explained");
   });
