@@ -201,3 +201,22 @@ pub const EDGE_OUT_ROWS_HELD_MAX: usize = 200_000;
 pub const EDGE_SLOW_PER_PAGE: usize = 50;
 /// Slow requests of one worker that wait to be stored; older ones are thrown away.
 pub const EDGE_SLOW_WAITING_MAX: usize = 10_000;
+
+/// Connections whose opening, or whose first exchange, one engine follows at once.
+pub const WIRE_FLOWS_MAX: usize = 100_000;
+/// Connections of which only SYNs were seen; apart, so that a flood of SYNs pushes out no other.
+pub const WIRE_HALF_OPEN_MAX: usize = 65_536;
+/// Segments of one side of an opening that are remembered one by one.
+pub const WIRE_SEEN_PER_SIDE_MAX: usize = 48;
+/// Holes of one side of an opening that are remembered.
+pub const WIRE_HOLES_PER_SIDE_MAX: usize = 16;
+/// Bytes of one side's handshake that are put together: an honest flight is far below it.
+pub const WIRE_HANDSHAKE_BYTES_MAX: usize = 128 << 10;
+/// Bytes that all openings together keep out of order or half read.
+pub const WIRE_REASSEMBLY_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one server name that are kept.
+pub const WIRE_SNI_BYTES_MAX: usize = 255;
+/// Datagrams whose fragments are put together at once.
+pub const WIRE_FRAGMENTED_MAX: usize = 1024;
+/// Bytes of one captured packet.
+pub const WIRE_PACKET_BYTES_MAX: usize = 256 << 10;

@@ -1,0 +1,15 @@
+//! The wire plane: packets, from bytes to flows to the anatomy of every TCP and TLS opening, and
+//! what openings show by themselves.
+//!
+//! ```text
+//! bytes ─ capture ─ packet ─ Segment ─ engine ─ Opening ─ judge ─ Handshake ─┬─ report, pages
+//!                                        │                                   └─ detectors ─ Reading
+//!                                        └─ unanswered SYNs, resets, requests in no log
+//! ```
+//!
+//! One engine serves a file and a live ring; it is driven by the packets' own stamps.
+
+pub mod event;
+pub mod handshake;
+pub mod opening;
+pub mod segment;
