@@ -166,21 +166,15 @@ fn finish(record: &mut Record<'_>, n: &Numbers, took_us: Option<i64>, forwarded:
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_for_tests as read;
+    use super::super::testing::{asked_for, read, served_by};
     use super::*;
     use whyslow_model::Segment;
 
     #[test]
     fn the_example_is_read_whole() {
         let r = read(&FORMAT, FORMAT.example).unwrap();
-        assert_eq!(
-            (r.vip, r.backend, r.server),
-            (&b"shop-lb"[..], &b"shop"[..], &b"10.0.0.7:80"[..])
-        );
-        assert_eq!(
-            (r.method, r.path, r.host, r.code),
-            (&b"GET"[..], &b"/index.html"[..], &b"shop.example"[..], 200)
-        );
+        assert_eq!(served_by(&r), ["shop-lb", "shop", "10.0.0.7:80"]);
+        assert_eq!((asked_for(&r), r.code), (["GET", "/index.html", "shop.example"], 200));
         assert_eq!((r.total, r.at_us), (Span::exact(71_641), Some(1_770_380_054_655_000)));
         assert_eq!(r.phases.of(EdgePhase::Queue), Span::mixed(2000));
         assert_eq!(r.phases.of(EdgePhase::Wait), Span::exact(69_000));

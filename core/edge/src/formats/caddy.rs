@@ -3,7 +3,7 @@
 //! `upstream_address …upstream.address`) is configured, the wait is told too.
 
 use super::client;
-use super::json::{Members, Value, plain};
+use super::json::{Value, each, plain};
 use super::request;
 use crate::cursor::Cursor;
 use crate::format::{Context, Format, Parse, Reject, Scratch};
@@ -40,10 +40,7 @@ impl Parse for Caddy {
     ) -> Result<Record<'a>, Reject> {
         let mut record = Record::default();
         let mut seen = Seen::default();
-        let mut members = Members::of(line)?;
-        while let Some((key, value)) = members.next()? {
-            member(&mut record, &mut seen, key, value)?;
-        }
+        each(line, |key, value| member(&mut record, &mut seen, key, value))?;
         let (true, Some(duration)) = (seen.request, seen.duration) else {
             return Err(match seen.written {
                 Some(_) => Reject::NotARequest("a message of Caddy's own"),
@@ -80,10 +77,10 @@ fn member<'a>(
 ) -> Result<(), Reject> {
     match (key, value) {
         (b"request", Value::Object(object)) => {
-            let mut members = Members::of(object)?;
-            while let Some((key, value)) = members.next()? {
+            each(object, |key, value| {
                 asked(record, seen, key, value);
-            }
+                Ok(())
+            })?;
             seen.request = true;
         }
         (b"ts", _) => seen.written = Some(value),
@@ -116,16 +113,13 @@ fn asked<'a>(record: &mut Record<'a>, seen: &mut Seen<'a>, key: &[u8], value: Va
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_for_tests as read;
+    use super::super::testing::{asked_for, read};
     use super::*;
 
     #[test]
     fn the_example_is_read_whole() {
         let r = read(&FORMAT, FORMAT.example).unwrap();
-        assert_eq!(
-            (r.method, r.path, r.host, r.code),
-            (&b"GET"[..], &b"/index.html"[..], &b"shop.example"[..], 200)
-        );
+        assert_eq!((asked_for(&r), r.code), (["GET", "/index.html", "shop.example"], 200));
         assert_eq!((r.total, r.at_us), (Span::exact(71_003), Some(1_770_380_054_654_997)));
         assert_eq!((r.client, r.client_port), (client::ip(b"10.0.1.2"), 41342));
         assert_eq!(r.phases.of(EdgePhase::Wait), Span::mixed(69_100));

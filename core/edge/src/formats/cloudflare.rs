@@ -4,7 +4,7 @@
 //! origin's is mixed; and body and client overlap while it streams.
 
 use super::client;
-use super::json::{Members, Value, plain};
+use super::json::{Value, each, plain};
 use super::request::{self, NO_SERVER};
 use crate::blame;
 use crate::cursor::Cursor;
@@ -49,23 +49,16 @@ impl Parse for Cloudflare {
     ) -> Result<Record<'a>, Reject> {
         let mut record = Record::default();
         let mut seen = Seen::default();
-        let mut members = Members::of(line)?;
-        while let Some((key, value)) = members.next()? {
+        each(line, |key, value| {
             if !times(&mut seen, key, value, context) {
                 member(&mut record, &mut seen, key, value);
             }
-        }
+            Ok(())
+        })?;
         if !seen.any {
             return Err(Reject::Malformed("EdgeResponseStatus of Cloudflare"));
         }
-        let host = record.host;
-        request::target(plain(seen.target, &mut scratch.text), &mut record);
-        if !host.is_empty() {
-            record.host = host;
-        }
-        if record.server.is_empty() {
-            record.server = NO_SERVER;
-        }
+        request::target_beside_names(plain(seen.target, &mut scratch.text), &mut record);
         spans(&mut record, &seen);
         let blame = blame::cloudflare(record.code, seen.origin_status);
         record.end = End {
@@ -188,17 +181,15 @@ fn spans(record: &mut Record<'_>, seen: &Seen<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_for_tests as read;
+    use super::super::testing::{asked_for, read};
     use super::*;
     use whyslow_model::Segment;
 
     #[test]
     fn the_example_is_read_whole() {
         let r = read(&FORMAT, FORMAT.example).unwrap();
-        assert_eq!(
-            (r.vip, r.host, r.path, r.code),
-            (&b"shop.example"[..], &b"shop.example"[..], &b"/index.html"[..], 200)
-        );
+        assert_eq!((r.vip, r.code), (&b"shop.example"[..], 200));
+        assert_eq!(asked_for(&r), ["GET", "/index.html", "shop.example"]);
         assert_eq!(
             (r.client_asn, r.client_country, r.client_rtt_us),
             (Some(64500), Some(*b"GB"), Some(23_000))

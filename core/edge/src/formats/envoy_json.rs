@@ -4,8 +4,8 @@
 
 use super::client;
 use super::envoy_text::{end, shared_times};
-use super::json::{Members, Value, plain};
-use super::request::{self, NO_SERVER};
+use super::json::{Value, each, plain};
+use super::request;
 use crate::cursor::Cursor;
 use crate::format::{Context, Format, Parse, Reject, Scratch};
 use crate::record::{EdgePhase, Record, Span};
@@ -43,25 +43,18 @@ impl Parse for EnvoyJson {
     ) -> Result<Record<'a>, Reject> {
         let mut record = Record::default();
         let mut seen = Seen::default();
-        let mut members = Members::of(line)?;
-        while let Some((key, value)) = members.next()? {
+        each(line, |key, value| {
             if !phase(&mut seen, key, value) {
                 member(&mut record, &mut seen, key, value, context);
             }
-        }
+            Ok(())
+        })?;
         if !seen.any {
             return Err(Reject::Malformed("response_code and response_flags of Envoy"));
         }
-        let host = record.host;
-        request::target(plain(seen.path, &mut scratch.text), &mut record);
-        if !host.is_empty() {
-            record.host = host;
-        }
+        request::target_beside_names(plain(seen.path, &mut scratch.text), &mut record);
         if record.path.is_empty() {
             record.path = request::BAD;
-        }
-        if record.server.is_empty() {
-            record.server = NO_SERVER;
         }
         if record.client.is_none() {
             record.client = client::last_forwarded(seen.forwarded);
@@ -142,7 +135,8 @@ fn exact_phases(record: &mut Record<'_>, told: &[Option<u64>; 6]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_for_tests as read;
+    use super::super::request::NO_SERVER;
+    use super::super::testing::{asked_for, read, served_by};
     use super::*;
 
     #[test]
@@ -152,14 +146,9 @@ mod tests {
         let [upload, wait, body, out] = [35, 68_500, 900, 1100].map(Span::exact);
         assert_eq!(spans, [upload, Span::mixed(312), Span::bound(300), wait, body, out]);
         assert_eq!((r.total, r.at_us), (Span::exact(71_000), Some(1_770_380_054_655_000)));
-        assert_eq!(
-            (r.vip, r.backend, r.server),
-            (&b"10.0.0.1:443"[..], &b"app"[..], &b"10.0.0.7:80"[..])
-        );
-        assert_eq!(
-            (r.path, r.host, r.end.flags),
-            (&b"/index.html"[..], &b"shop.example"[..], &b""[..])
-        );
+        assert_eq!(served_by(&r), ["10.0.0.1:443", "app", "10.0.0.7:80"]);
+        assert_eq!(asked_for(&r), ["GET", "/index.html", "shop.example"]);
+        assert_eq!((r.code, r.end.flags), (200, &b""[..]));
         assert_eq!((r.client, r.client_port), (client::ip(b"10.0.1.2"), 51284));
     }
 

@@ -57,14 +57,7 @@ impl Parse for F5 {
         if seen.fields < 3 || seen.target.is_empty() && record.code == 0 {
             return Err(Reject::Incomplete("uri or status, and two more keys known"));
         }
-        let host = record.host;
-        request::target(seen.target, &mut record);
-        if !host.is_empty() {
-            record.host = host;
-        }
-        if record.server.is_empty() {
-            record.server = NO_SERVER;
-        }
+        request::target_beside_names(seen.target, &mut record);
         record.total = seen.total.map_or(Span::ABSENT, Span::exact);
         Ok(record)
     }
@@ -162,20 +155,14 @@ const MILLISECONDS_FROM: u64 = 100_000_000_000_000_000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_for_tests as read;
+    use super::super::testing::{asked_for, read, served_by};
     use super::*;
 
     #[test]
     fn the_example_is_read_whole() {
         let r = read(&FORMAT, FORMAT.example).unwrap();
-        assert_eq!(
-            (r.vip, r.backend, r.server),
-            (&b"/Common/shop"[..], &b"/Common/app"[..], &b"10.0.0.7:80"[..])
-        );
-        assert_eq!(
-            (r.method, r.path, r.host, r.code),
-            (&b"GET"[..], &b"/index.html"[..], &b"shop.example"[..], 200)
-        );
+        assert_eq!(served_by(&r), ["/Common/shop", "/Common/app", "10.0.0.7:80"]);
+        assert_eq!((asked_for(&r), r.code), (["GET", "/index.html", "shop.example"], 200));
         assert_eq!((r.total, r.at_us), (Span::exact(72_000), Some(1_770_380_054_655_000)));
         assert_eq!(r.phases.of(EdgePhase::Queue), Span::mixed(2000));
         assert_eq!(r.phases.of(EdgePhase::Wait), Span::mixed(69_000));

@@ -17,6 +17,8 @@ pub mod iis;
 mod json;
 mod nginx;
 mod request;
+#[cfg(test)]
+mod testing;
 mod traefik;
 
 use crate::format::Format;
@@ -89,18 +91,6 @@ pub fn fuzz_f5(bytes: &[u8]) {
 /// For the fuzzer: `harmless` of this format.
 pub fn fuzz_traefik(bytes: &[u8]) {
     harmless(&traefik::FORMAT, bytes);
-}
-
-/// Reads a line of a test.
-#[cfg(test)]
-fn read_for_tests(
-    format: &Format,
-    line: &'static str,
-) -> Result<crate::record::Record<'static>, crate::format::Reject> {
-    let near = whyslow_model::Wall::from_nanos(1_770_380_055_000_000_000);
-    let context = crate::format::Context { near, zone_s: 0 };
-    let parser = Box::leak((format.parser)());
-    parser.parse(line.as_bytes(), &context, Box::leak(Box::default()))
 }
 
 #[cfg(test)]

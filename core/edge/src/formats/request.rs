@@ -25,6 +25,19 @@ pub(super) fn target<'a>(target: &'a [u8], record: &mut Record<'a>) {
     path(target.get(..end).unwrap_or(target), record);
 }
 
+/// The target where other fields may have named host and server already: such a host outranks
+/// the target's own, and without a server none was chosen.
+pub(super) fn target_beside_names<'a>(target: &'a [u8], record: &mut Record<'a>) {
+    let host = record.host;
+    self::target(target, record);
+    if !host.is_empty() {
+        record.host = host;
+    }
+    if record.server.is_empty() {
+        record.server = NO_SERVER;
+    }
+}
+
 #[inline]
 fn path<'a>(target: &'a [u8], record: &mut Record<'a>) {
     if target.first() == Some(&b'/') {

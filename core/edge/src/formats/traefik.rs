@@ -1,7 +1,7 @@
 //! Traefik's access log as JSON (`accessLog: {format: json}`); `pkg/middlewares/accesslog`.
 
 use super::client;
-use super::json::{Members, Value, plain};
+use super::json::{Value, each, plain};
 use super::request::{self, NO_SERVER};
 use crate::blame;
 use crate::cursor::Cursor;
@@ -40,10 +40,10 @@ impl Parse for Traefik {
     ) -> Result<Record<'a>, Reject> {
         let mut record = Record::default();
         let mut seen = Seen::default();
-        let mut members = Members::of(line)?;
-        while let Some((key, value)) = members.next()? {
+        each(line, |key, value| {
             member(&mut record, &mut seen, key, value, context);
-        }
+            Ok(())
+        })?;
         if !seen.any {
             return Err(Reject::Malformed("DownstreamStatus and RouterName of Traefik"));
         }
@@ -118,18 +118,15 @@ fn finish(record: &mut Record<'_>, seen: &Seen<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_for_tests as read;
+    use super::super::testing::{asked_for, read, served_by};
     use super::*;
     use whyslow_model::Segment;
 
     #[test]
     fn the_example_is_read_whole() {
         let r = read(&FORMAT, FORMAT.example).unwrap();
-        assert_eq!(
-            (r.vip, r.backend, r.server),
-            (&b"websecure"[..], &b"shop@docker"[..], &b"10.0.0.7:80"[..])
-        );
-        assert_eq!((r.path, r.host, r.code), (&b"/index.html"[..], &b"shop.example"[..], 200));
+        assert_eq!(served_by(&r), ["websecure", "shop@docker", "10.0.0.7:80"]);
+        assert_eq!((asked_for(&r), r.code), (["GET", "/index.html", "shop.example"], 200));
         assert_eq!((r.client_port, r.at_us), (51284, Some(1_770_380_054_655_123)));
         assert_eq!((r.total, r.bytes_out), (Span::exact(71_003), Some(2750)));
         assert_eq!(r.phases.of(EdgePhase::Wait), Span::mixed(69_101));
