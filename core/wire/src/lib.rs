@@ -9,7 +9,9 @@
 //!
 //! One engine serves a file and a live ring; it is driven by the packets' own stamps.
 
+pub mod capture;
 pub mod event;
 pub mod handshake;
 pub mod opening;
+pub mod packet;
 pub mod segment;

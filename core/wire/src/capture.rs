@@ -1,0 +1,152 @@
+//! Capture files, read as they stream by.
+//!
+//! The caller owns the bytes: it hands what it has to [`Reader::next`], takes what comes out, drops
+//! as many bytes as were consumed, and reads on from its file when more are needed.
+//!
+//! ```text
+//! loop {
+//!     match reader.next(&buffer[at..])? {
+//!         Step::Need(n)        => fill the buffer until `n` bytes are behind `at`; at the file's
+//!                                 end, `reader.finish(&buffer[at..])` tells how whole it was
+//!         Step::Packet { .. }  => decode it; at += consumed
+//!         Step::Other { .. }   => at += consumed
+//!     }
+//! }
+//! ```
+
+mod pcap;
+
+use crate::packet::{Captured, LinkType};
+
+/// What a capture's next bytes are. `consumed` counts from the start of what was handed over.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// At least this many bytes from the same place on, which is more than there were.
+    Need(usize),
+    /// A packet.
+    Packet {
+        /// The packet.
+        packet: Captured<'a>,
+        /// Bytes that are done with.
+        consumed: usize,
+    },
+    /// A header, or a block without a packet.
+    Other {
+        /// Bytes that are done with.
+        consumed: usize,
+    },
+}
+
+/// Why bytes are not, or no longer, a capture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CaptureError {
+    /// There was not one byte.
+    #[error("the capture is empty")]
+    Empty,
+    /// The first bytes are those of something else.
+    #[error("not a capture: this looks like {0}")]
+    NotACapture(&'static str),
+    /// A dialect of pcap whose records are laid out otherwise.
+    #[error("a capture in a form that is not read here: {0}")]
+    Dialect(&'static str),
+    /// Packets begin with something that is not known here.
+    #[error("the capture's link type {0} is not known here")]
+    UnknownLink(u16),
+    /// The bytes at this offset of the file cannot be.
+    #[error("broken capture at byte {offset}: {what}")]
+    Malformed {
+        /// Where it stopped making sense.
+        offset: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+impl CaptureError {
+    /// What the operator can do.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Empty => "was the capture still being written, or its disk full?",
+            Self::NotACapture(_) => "give a pcap or pcapng file, as tcpdump -w writes it",
+            Self::Dialect(_) => "`editcap -F pcapng IN OUT` rewrites it",
+            Self::UnknownLink(_) => {
+                "known are Ethernet, Linux cooked (any), BSD loopback and raw IP; capture on such \
+                 an interface"
+            }
+            Self::Malformed { .. } => "what was read before that place is good",
+        }
+    }
+}
+
+/// How whole a capture was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It ended between two packets.
+    Whole,
+    /// It ended within a packet or block, of which this many bytes were there.
+    Cut(usize),
+}
+
+/// Reads one capture of any kind.
+#[derive(Debug, Default)]
+pub struct Reader {
+    format: Format,
+    /// Bytes consumed, for errors.
+    offset: u64,
+}
+
+#[derive(Debug, Default)]
+enum Format {
+    /// Not a byte was consumed.
+    #[default]
+    Unknown,
+    Pcap(pcap::Pcap),
+}
+
+impl Reader {
+    /// A reader at the beginning of a capture.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next thing in `input`, which begins where the last step ended.
+    ///
+    /// # Errors
+    /// [`CaptureError`] for what is no capture, or one that stopped making sense; it cannot be read
+    /// any further then.
+    pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, CaptureError> {
+        let step = match &self.format {
+            Format::Unknown => self.begin(input),
+            Format::Pcap(pcap) => pcap.next(input, self.offset),
+        }?;
+        if let Step::Packet { consumed, .. } | Step::Other { consumed } = step {
+            self.offset += u64::try_from(consumed).unwrap_or(u64::MAX);
+        }
+        Ok(step)
+    }
+
+    /// How whole the capture was: its end came, and `rest` is left.
+    ///
+    /// # Errors
+    /// [`CaptureError`] where there was too little of it to tell that it is one.
+    pub fn finish(&self, rest: &[u8]) -> Result<Ending, CaptureError> {
+        match (&self.format, rest) {
+            (Format::Unknown, []) => Err(CaptureError::Empty),
+            (Format::Unknown, _) => Err(CaptureError::NotACapture("something very short")),
+            (Format::Pcap(_), []) => Ok(Ending::Whole),
+            (Format::Pcap(_), rest) => Ok(Ending::Cut(rest.len())),
+        }
+    }
+
+    fn begin<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, CaptureError> {
+        let Some((head, _)) = input.split_first_chunk::<{ pcap::HEADER_LEN }>() else {
+            return Ok(Step::Need(pcap::HEADER_LEN));
+        };
+        let pcap = pcap::Pcap::open(head)?;
+        if let LinkType::Unknown(number) = pcap.link {
+            return Err(CaptureError::UnknownLink(number));
+        }
+        self.format = Format::Pcap(pcap);
+        Ok(Step::Other { consumed: pcap::HEADER_LEN })
+    }
+}
