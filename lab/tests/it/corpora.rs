@@ -36,6 +36,7 @@ const ENTRIES: &[Entry] = &[
     ("promql", whyslow_promql::fuzz_promql),
     ("remote_write", whyslow_store::remote_write::fuzz_remote_write),
     ("resolv_conf", whyslow_dial::fuzz_resolv_conf),
+    ("ring_block", whyslow_sys::ring::block::fuzz_ring_block),
     ("rollup", whyslow_store::rollup::fuzz_rollup),
     ("syslog", whyslow_edge::syslog::fuzz_syslog),
     ("target", whyslow_probe::target::fuzz_target),

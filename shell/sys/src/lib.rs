@@ -1,6 +1,6 @@
 //! What whyslow asks of Linux directly: clocks, capabilities, kernel facts about a connection,
 //! raw ICMP sockets with kernel receive stamps, datagrams in batches with the count of those lost,
-//! unix sockets at a path, and passing file descriptors between processes.
+//! packet rings, unix sockets at a path, and passing file descriptors between processes.
 //!
 //! This is the only crate with `unsafe`. Each block says why it is sound, and no type of ours
 //! hands out anything whose misuse could break memory.
@@ -19,6 +19,7 @@ pub mod poll;
 pub mod privilege;
 pub mod process;
 pub mod random;
+pub mod ring;
 pub mod tcp_info;
 pub mod unix;
 pub mod watch;

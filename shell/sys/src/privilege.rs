@@ -88,6 +88,11 @@ pub const NET_RAW_HINT: &str = "grant it with `setcap cap_net_raw+ep $(command -
      with AmbientCapabilities=CAP_NET_RAW in the systemd unit; or let everybody ping with \
      `sysctl -w net.ipv4.ping_group_range='0 2147483647'`";
 
+/// What to tell somebody who lacks [`Capability::NetRaw`] for capturing.
+pub const CAPTURE_HINT: &str = "grant it with `setcap cap_net_raw+ep $(command -v whyslow)`, with \
+     AmbientCapabilities=CAP_NET_RAW in the systemd unit, or with `--cap-add NET_RAW` for a \
+     container";
+
 /// What the calling thread may do.
 ///
 /// # Errors
