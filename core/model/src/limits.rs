@@ -161,9 +161,9 @@ pub const EDGE_SEQUENCE_SPAN_MAX: u64 = 1 << 23;
 /// Stretches of line numbers one worker holds before it hands them over.
 pub const EDGE_SEQUENCE_STRETCHES_MAX: usize = 1 << 18;
 /// Cells of one detector, in one window and in its memory.
-pub const EDGE_CELLS_MAX: usize = 4096;
+pub const NOTICE_CELLS_MAX: usize = 4096;
 /// Cells of all detectors that were lately abnormal.
-pub const EDGE_FINDINGS_CELLS_MAX: usize = 10_000;
+pub const NOTICE_FINDINGS_CELLS_MAX: usize = 10_000;
 /// Rows of one window of one source that detectors look at.
 pub const EDGE_DETECT_ROWS_MAX: usize = 20_000;
 /// Judged windows that may wait for their late lines at once.

@@ -4,12 +4,12 @@ use whyslow_model::observation::{Cohort, Locus};
 use whyslow_model::reading::{Against, Stat, Status};
 use whyslow_model::{Histogram, Segment};
 
-use super::interval::{Share, above, share};
-use super::past::Pasts;
 use super::view::View;
 use super::{Detector, Judge, Judgement, ms, percent};
 use crate::record::EdgePhase;
 use crate::row::{ClientAsn, ClientPrefix, Totals};
+use whyslow_model::notice::Pasts;
+use whyslow_model::notice::interval::{Share, above, share};
 
 const LOOKS_AT: &str = "receiving the request, and receiving and sending the answer (which hold \
                         the client's pace, alone or mixed with the server's), of each client \

@@ -7,11 +7,11 @@ use whyslow_model::Segment;
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Stat, Status};
 
-use super::interval::float;
-use super::past::{Pasts, Usual};
 use super::view::View;
 use super::{Detector, Judge, Judgement};
 use crate::row::OTHER;
+use whyslow_model::notice::interval::float;
+use whyslow_model::notice::{Pasts, Usual};
 
 pub(super) const DETECTOR: Detector = Detector {
     code: "edge_hits_fall",

@@ -4,9 +4,9 @@ use whyslow_model::Segment;
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Stat, Status};
 
-use super::interval::share;
 use super::view::View;
 use super::{Detector, Judge, Judgement, percent};
+use whyslow_model::notice::interval::share;
 
 pub(super) const CODE: &str = "edge_lines_missing";
 

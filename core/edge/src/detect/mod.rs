@@ -8,10 +8,7 @@
 
 mod clients;
 mod hits;
-mod interval;
 mod missing;
-mod past;
-mod persistence;
 mod queue;
 mod regression;
 mod retries;
@@ -23,7 +20,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use whyslow_model::limits::{EDGE_CELLS_MAX, EDGE_DETECT_WINDOWS_MAX};
+use whyslow_model::limits::{EDGE_DETECT_WINDOWS_MAX, NOTICE_CELLS_MAX};
+use whyslow_model::notice::{Patience, Persistence};
 use whyslow_model::observation::{Cohort, Evidence, EvidenceKind, Locus};
 use whyslow_model::reading::{Against, Finding, Reading, Stat, Status};
 use whyslow_model::{Segment, Wall};
@@ -31,7 +29,6 @@ use whyslow_model::{Segment, Wall};
 use crate::completeness::Completeness;
 use crate::row::Row;
 
-use persistence::Persistence;
 use view::{Pending, View};
 
 /// A detector's entry in the list.
@@ -105,12 +102,8 @@ pub struct Options {
     pub window_s: i64,
     /// Seconds for which late lines are waited for before a window is judged.
     pub delay_s: i64,
-    /// A finding opens at so many abnormal readings…
-    pub open_after: usize,
-    /// …among the last so many that could tell.
-    pub of_last: usize,
-    /// It closes after so many normal readings in a row.
-    pub close_after: usize,
+    /// How long abnormal readings must last.
+    pub patience: Patience,
     /// Readings below this completeness are blind.
     pub completeness_min: f64,
 }
@@ -121,9 +114,7 @@ impl Default for Options {
             service: None,
             window_s: 60,
             delay_s: 20,
-            open_after: 3,
-            of_last: 5,
-            close_after: 5,
+            patience: Patience::default(),
             completeness_min: 0.95,
         }
     }
@@ -183,7 +174,7 @@ impl Detectors {
             judged_s: i64::MIN,
             newest_s: i64::MIN,
             heard: Wall::from_nanos(i64::MIN),
-            persistence: Persistence::new(&options),
+            persistence: Persistence::new(options.patience),
             readings: VecDeque::new(),
             findings: VecDeque::new(),
             counters: Counters::default(),
@@ -256,14 +247,16 @@ impl Detectors {
         self.judged_s = start_s + self.options.window_s;
         for (detector, judge) in &mut self.judges {
             let mut judgements = judge.judge(&view);
-            let room = EDGE_CELLS_MAX.min(judgements.len());
+            let room = NOTICE_CELLS_MAX.min(judgements.len());
             self.counters.cells_refused += (judgements.len() - room) as u64;
             judgements.truncate(room);
             for judgement in judgements {
                 let reading = reading(detector.code, &view, &self.options, &judgement);
                 self.counters.readings += 1;
                 let text = judgement.text;
-                if let Some(changed) = self.persistence.handle_reading(detector, &reading, text) {
+                if let Some(changed) =
+                    self.persistence.handle_reading(detector.implicates, &reading, text)
+                {
                     self.counters.opened += u64::from(changed.just_opened);
                     self.findings.push_back(changed.finding);
                 }
@@ -352,9 +345,9 @@ pub fn page() -> String {
         defaults.window_s,
         defaults.delay_s,
         percent(defaults.completeness_min),
-        defaults.open_after,
-        defaults.of_last,
-        defaults.close_after,
+        defaults.patience.open_after,
+        defaults.patience.of_last,
+        defaults.patience.close_after,
     );
     for d in ALL {
         let segments: Vec<&str> = d.implicates.iter().map(|s| s.as_str()).collect();

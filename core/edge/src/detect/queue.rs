@@ -4,11 +4,11 @@ use whyslow_model::Segment;
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::Status;
 
-use super::interval::{above, share};
 use super::view::View;
 use super::{Detector, Judge, Judgement, ms, percent};
 use crate::record::EdgePhase;
 use crate::row::Totals;
+use whyslow_model::notice::interval::{above, share};
 
 pub(super) const DETECTOR: Detector = Detector {
     code: "edge_queueing",

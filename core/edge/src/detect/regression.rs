@@ -6,12 +6,12 @@ use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Stat, Status};
 use whyslow_model::{Histogram, Segment};
 
-use super::interval::{Quantile, quantile, stat_ms};
-use super::past::{Pasts, Usual};
 use super::twins::answering;
 use super::view::View;
 use super::{Detector, Judge, Judgement, ms};
 use crate::row::{OTHER, Totals};
+use whyslow_model::notice::interval::{Quantile, quantile, stat_ms};
+use whyslow_model::notice::{Pasts, Usual};
 
 pub(super) const DETECTOR: Detector = Detector {
     code: "edge_route_regressed",

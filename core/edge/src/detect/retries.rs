@@ -6,12 +6,12 @@ use whyslow_model::Segment;
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Status};
 
-use super::interval::share;
-use super::past::Pasts;
 use super::success::stat;
 use super::view::View;
 use super::{Detector, Judge, Judgement, percent};
 use crate::row::Totals;
+use whyslow_model::notice::Pasts;
+use whyslow_model::notice::interval::share;
 
 pub(super) const DETECTOR: Detector = Detector {
     code: "edge_retries",

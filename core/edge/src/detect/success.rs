@@ -6,11 +6,11 @@ use whyslow_model::Segment;
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Stat, Status};
 
-use super::interval::{Share, share};
-use super::past::{Pasts, Usual};
 use super::view::View;
 use super::{Detector, Judge, Judgement, percent};
 use crate::row::{OTHER, Totals};
+use whyslow_model::notice::interval::{Share, share};
+use whyslow_model::notice::{Pasts, Usual};
 
 pub(super) const DETECTOR: Detector = Detector {
     code: "edge_hits_without_success",

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use whyslow_model::limits::EDGE_CELLS_MAX;
+use whyslow_model::limits::NOTICE_CELLS_MAX;
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Status};
 use whyslow_model::{Histogram, Segment};
 
-use super::interval::{Quantile, quantile, stat_ms};
 use super::view::{Leaf, View};
 use super::{Detector, Judge, Judgement, ms};
 use crate::row::{OTHER, Totals};
+use whyslow_model::notice::interval::{Quantile, quantile, stat_ms};
 
 pub(super) const DETECTOR: Detector = Detector {
     code: "edge_server_slower_than_twins",
@@ -94,11 +94,11 @@ impl Judge for Twins {
 impl Twins {
     fn gather(&mut self, leaf: &Leaf, totals: &Totals) {
         let key = (Arc::clone(&leaf.backend), Arc::clone(&leaf.route));
-        if !self.groups.contains_key(&key) && self.groups.len() >= EDGE_CELLS_MAX {
+        if !self.groups.contains_key(&key) && self.groups.len() >= NOTICE_CELLS_MAX {
             return;
         }
         let group = self.groups.entry(key).or_default();
-        if group.servers.contains_key(&leaf.server) || group.servers.len() < EDGE_CELLS_MAX {
+        if group.servers.contains_key(&leaf.server) || group.servers.len() < NOTICE_CELLS_MAX {
             let server = group.servers.entry(Arc::clone(&leaf.server)).or_default();
             server.merge(answering(totals));
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use whyslow_model::Wall;
+use whyslow_model::hash::fnv1a;
 use whyslow_model::limits::EDGE_SLOW_TEXT_BYTES_MAX;
 
-use super::{Reason, SlowAttempt, SlowPhase, SlowRow, fnv1a};
+use super::{Reason, SlowAttempt, SlowPhase, SlowRow};
 use crate::record::{EdgePhase, Mark, Record};
 
 /// What a record does not know of itself.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use whyslow_edge::detect::Options;
+use whyslow_model::notice::Patience;
 
 use super::log::FORMAT;
 use super::networks::Network;
@@ -24,9 +25,7 @@ pub fn judging() -> Options {
     Options {
         window_s: 10,
         delay_s: 3,
-        open_after: 2,
-        of_last: 3,
-        close_after: 3,
+        patience: Patience { open_after: 2, of_last: 3, close_after: 3 },
         ..Options::default()
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn write(
 
 /// The number that stands for a row's id: ids are hexadecimal, anything else is hashed so.
 fn id_number(id: &str) -> i64 {
-    let number = u64::from_str_radix(id, 16).unwrap_or_else(|_| whyslow_edge::slow::fnv1a(id));
+    let number = u64::from_str_radix(id, 16).unwrap_or_else(|_| whyslow_model::hash::fnv1a(id));
     number.cast_signed()
 }
 

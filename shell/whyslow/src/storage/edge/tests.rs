@@ -6,8 +6,9 @@ use std::time::Duration;
 use whyslow_edge::grouping::Grouping;
 use whyslow_edge::record::{EdgePhase, Mark};
 use whyslow_edge::row::{Key, Totals};
-use whyslow_edge::slow::{Reason, SlowPhase, fnv1a};
+use whyslow_edge::slow::{Reason, SlowPhase};
 use whyslow_model::Wall;
+use whyslow_model::hash::fnv1a;
 use whyslow_model::observation::{Cohort, Locus};
 use whyslow_model::reading::{Stat, Status};
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use whyslow_model::limits::EDGE_CELLS_MAX;
-use whyslow_model::stats;
+use crate::limits::NOTICE_CELLS_MAX;
+use crate::stats;
 
 /// Windows of the past that are remembered.
 const WINDOWS: usize = 60;
@@ -18,11 +18,11 @@ const MAD_TO_SIGMA: f64 = 1.4826;
 
 /// What is usual for a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Usual {
+pub struct Usual {
     /// The middle of the past.
-    pub(super) median: f64,
+    pub median: f64,
     /// How far the past strays from it, as a standard deviation, by the median of the distances.
-    pub(super) sigma: f64,
+    pub sigma: f64,
 }
 
 /// One cell's past.
@@ -35,7 +35,7 @@ struct Past {
 
 /// The past of the cells of one detector.
 #[derive(Clone, Debug)]
-pub(super) struct Pasts<K> {
+pub struct Pasts<K> {
     cells: BTreeMap<K, Past>,
 }
 
@@ -47,7 +47,7 @@ impl<K> Default for Pasts<K> {
 
 impl<K: Ord + Clone> Pasts<K> {
     /// What is usual for a cell; `None` where too little of its past is known.
-    pub(super) fn usual(&self, cell: &K) -> Option<Usual> {
+    pub fn usual(&self, cell: &K) -> Option<Usual> {
         let past = &self.cells.get(cell)?.figures;
         if past.len() < WINDOWS_MIN {
             return None;
@@ -58,14 +58,14 @@ impl<K: Ord + Clone> Pasts<K> {
     }
 
     /// The middle of a cell's last few figures.
-    pub(super) fn recent(&self, cell: &K, windows: usize) -> Option<f64> {
+    pub fn recent(&self, cell: &K, windows: usize) -> Option<f64> {
         let past = &self.cells.get(cell)?.figures;
         median(past.iter().rev().take(windows).copied())
     }
 
     /// Notes a cell's figure; an abnormal one is not what is usual, until it lasts.
-    pub(super) fn note(&mut self, cell: &K, figure: f64, abnormal: bool) {
-        if !self.cells.contains_key(cell) && self.cells.len() >= EDGE_CELLS_MAX {
+    pub fn note(&mut self, cell: &K, figure: f64, abnormal: bool) {
+        if !self.cells.contains_key(cell) && self.cells.len() >= NOTICE_CELLS_MAX {
             return;
         }
         let past = self.cells.entry(cell.clone()).or_default();
@@ -85,12 +85,12 @@ impl<K: Ord + Clone> Pasts<K> {
     }
 
     /// The cells whose past is known.
-    pub(super) fn cells(&self) -> impl Iterator<Item = &K> {
+    pub fn cells(&self) -> impl Iterator<Item = &K> {
         self.cells.keys()
     }
 
     /// Forgets cells that have not been noted for a day.
-    pub(super) fn handle_window_end(&mut self) {
+    pub fn handle_window_end(&mut self) {
         self.cells.retain(|_, past| {
             past.unseen += 1;
             past.unseen <= UNSEEN_MAX
@@ -126,8 +126,8 @@ mod tests {
     #[test]
     fn a_cell_that_is_gone_is_forgotten_and_a_flood_of_cells_is_bounded() {
         let mut pasts = Pasts::default();
-        (0..2 * EDGE_CELLS_MAX).for_each(|n| pasts.note(&n, 1.0, false));
-        assert_eq!(pasts.cells().count(), EDGE_CELLS_MAX);
+        (0..2 * NOTICE_CELLS_MAX).for_each(|n| pasts.note(&n, 1.0, false));
+        assert_eq!(pasts.cells().count(), NOTICE_CELLS_MAX);
         (0..=UNSEEN_MAX).for_each(|_| pasts.handle_window_end());
         assert_eq!(pasts.cells().count(), 0);
     }

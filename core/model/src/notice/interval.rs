@@ -1,22 +1,25 @@
 //! How far a figure of a sample may lie from that of what it was drawn from.
 
-use whyslow_model::Histogram;
-use whyslow_model::reading::Stat;
+use crate::Histogram;
+use crate::reading::Stat;
 
 /// Half the width of a 95 % interval, in standard errors.
 const Z: f64 = 1.96;
 
 /// A quantile with its 95 % interval, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Quantile {
-    pub(super) at: f64,
-    pub(super) lo: f64,
-    pub(super) hi: f64,
+pub struct Quantile {
+    /// The sample's.
+    pub at: f64,
+    /// The interval's lower end.
+    pub lo: f64,
+    /// The interval's upper end.
+    pub hi: f64,
 }
 
 /// The `q`-quantile, with the order statistics between which the true one lies at 95 % (the
 /// binomial's normal approximation; David and Nagaraja, Order Statistics, 7.1). `None` of nothing.
-pub(super) fn quantile(histogram: &Histogram, q: f64) -> Option<Quantile> {
+pub fn quantile(histogram: &Histogram, q: f64) -> Option<Quantile> {
     let n = float(histogram.count());
     let half = Z * (q * (1.0 - q) / n).sqrt();
     Some(Quantile {
@@ -27,7 +30,7 @@ pub(super) fn quantile(histogram: &Histogram, q: f64) -> Option<Quantile> {
 }
 
 /// The middle of a histogram as a reading shows it.
-pub(super) fn stat_ms(histogram: &Histogram) -> Stat {
+pub fn stat_ms(histogram: &Histogram) -> Stat {
     let middle = quantile(histogram, 0.5);
     let ms = |seconds: f64| (seconds * 1e6).round() / 1e3;
     Stat {
@@ -42,17 +45,22 @@ pub(super) fn stat_ms(histogram: &Histogram) -> Stat {
 
 /// A share with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Share {
-    pub(super) n: u64,
-    pub(super) bad: u64,
-    pub(super) at: f64,
-    pub(super) lo: f64,
-    pub(super) hi: f64,
+pub struct Share {
+    /// Events.
+    pub n: u64,
+    /// Those of them that are counted.
+    pub bad: u64,
+    /// The sample's share, 0 to 1.
+    pub at: f64,
+    /// The interval's lower end.
+    pub lo: f64,
+    /// The interval's upper end.
+    pub hi: f64,
 }
 
 impl Share {
     /// As a reading shows it.
-    pub(super) fn stat(self) -> Stat {
+    pub fn stat(self) -> Stat {
         let round = |x: f64| (x * 1e5).round() / 1e5;
         Stat {
             n: self.n,
@@ -66,7 +74,7 @@ impl Share {
 }
 
 /// The share of `bad` among `n`, with Wilson's interval. Of nothing, anything may be.
-pub(super) fn share(bad: u64, n: u64) -> Share {
+pub fn share(bad: u64, n: u64) -> Share {
     if n == 0 {
         return Share { n, bad, at: 0.0, lo: 0.0, hi: 1.0 };
     }
@@ -79,15 +87,14 @@ pub(super) fn share(bad: u64, n: u64) -> Share {
 }
 
 /// How many observations lie above so many seconds, a bucket's width more or less.
-pub(super) fn above(histogram: &Histogram, seconds: f64) -> u64 {
+pub fn above(histogram: &Histogram, seconds: f64) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "a logarithm is small")]
-    let index =
-        (seconds.log2() * f64::from(whyslow_model::histogram::BUCKETS_PER_DOUBLING)).ceil() as i32;
+    let index = (seconds.log2() * f64::from(crate::histogram::BUCKETS_PER_DOUBLING)).ceil() as i32;
     histogram.count().saturating_sub(histogram.count_up_to(index))
 }
 
 /// A count as a number to reckon with.
-pub(super) fn float(n: u64) -> f64 {
+pub fn float(n: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
     let float = n as f64;
     float

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use whyslow_model::Wall;
-use whyslow_model::limits::EDGE_FINDINGS_CELLS_MAX;
-use whyslow_model::observation::{Cohort, Locus};
-use whyslow_model::reading::{Finding, Reading, Status};
-
-use super::{Detector, Options};
-use crate::slow::fnv1a;
+use crate::Wall;
+use crate::hash::fnv1a;
+use crate::limits::NOTICE_FINDINGS_CELLS_MAX;
+use crate::observation::{Cohort, Locus};
+use crate::reading::{Finding, Reading, Status};
+use crate::segment::Segment;
 
 /// After how long without a reading a cell is forgotten, and its finding closed.
 const UNHEARD: std::time::Duration = std::time::Duration::from_hours(24);
@@ -27,9 +26,26 @@ struct State {
     open: Option<Finding>,
 }
 
+/// How long abnormal readings must last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// A finding opens at so many abnormal readings…
+    pub open_after: usize,
+    /// …among the last so many that could tell.
+    pub of_last: usize,
+    /// It closes after so many normal readings in a row.
+    pub close_after: usize,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { open_after: 3, of_last: 5, close_after: 5 }
+    }
+}
+
 /// All cells' states.
 #[derive(Debug)]
-pub(super) struct Persistence {
+pub struct Persistence {
     open_after: usize,
     of_last: usize,
     close_after: usize,
@@ -38,25 +54,28 @@ pub(super) struct Persistence {
 
 /// A finding that changed.
 #[derive(Debug)]
-pub(super) struct Changed {
-    pub(super) finding: Finding,
-    pub(super) just_opened: bool,
+pub struct Changed {
+    /// As it stands now.
+    pub finding: Finding,
+    /// Whether this reading opened it.
+    pub just_opened: bool,
 }
 
 impl Persistence {
-    pub(super) fn new(options: &Options) -> Self {
-        let of_last = options.of_last.max(1);
+    /// Remembers nothing yet.
+    pub fn new(patience: Patience) -> Self {
+        let of_last = patience.of_last.max(1);
         Self {
-            open_after: options.open_after.clamp(1, of_last),
+            open_after: patience.open_after.clamp(1, of_last),
             of_last,
-            close_after: options.close_after.max(1),
+            close_after: patience.close_after.max(1),
             cells: BTreeMap::new(),
         }
     }
 
     /// Takes a finding back that was open.
-    pub(super) fn restore(&mut self, finding: Finding) {
-        if finding.closed.is_some() || self.cells.len() >= EDGE_FINDINGS_CELLS_MAX {
+    pub fn restore(&mut self, finding: Finding) {
+        if finding.closed.is_some() || self.cells.len() >= NOTICE_FINDINGS_CELLS_MAX {
             return;
         }
         let cell = (finding.code.clone(), finding.cohort.clone(), finding.locus.clone());
@@ -66,9 +85,9 @@ impl Persistence {
     }
 
     /// Takes a reading; answers the finding that opened, went on or closed by it.
-    pub(super) fn handle_reading(
+    pub fn handle_reading(
         &mut self,
-        detector: &Detector,
+        implicates: &[Segment],
         reading: &Reading,
         text: String,
     ) -> Option<Changed> {
@@ -76,7 +95,7 @@ impl Persistence {
         let abnormal = reading.status == Status::Abnormal;
         // Most cells are never abnormal, and need no place.
         if !self.cells.contains_key(&cell)
-            && (!abnormal || self.cells.len() >= EDGE_FINDINGS_CELLS_MAX)
+            && (!abnormal || self.cells.len() >= NOTICE_FINDINGS_CELLS_MAX)
         {
             return None;
         }
@@ -106,13 +125,13 @@ impl Persistence {
         }
         let opened = bad.clone().map(|(from, _)| *from).min().unwrap_or(reading.from);
         let readings = bad.count() as u64;
-        let finding = open(detector, reading, opened, readings, text);
+        let finding = open(implicates, reading, opened, readings, text);
         state.open = Some(finding.clone());
         Some(Changed { finding, just_opened: true })
     }
 
     /// Forgets cells that have been quiet or unheard for long; answers findings this closed.
-    pub(super) fn handle_window_end(&mut self, to: Wall) -> Vec<Finding> {
+    pub fn handle_window_end(&mut self, to: Wall) -> Vec<Finding> {
         let mut closed = Vec::new();
         self.cells.retain(|_, state| {
             let unheard = to.since(state.heard) > UNHEARD;
@@ -137,7 +156,7 @@ impl State {
 }
 
 fn open(
-    detector: &Detector,
+    implicates: &[Segment],
     reading: &Reading,
     opened: Wall,
     readings: u64,
@@ -154,7 +173,7 @@ fn open(
         opened,
         closed: None,
         readings,
-        implicates: detector.implicates.to_vec(),
+        implicates: implicates.to_vec(),
         text,
         evidence: reading.evidence.clone(),
     }

@@ -1,0 +1,9 @@
+//! What every plane's detectors share: how far a sample's figure may be trusted, what is usual for
+//! a cell, and how abnormal readings become findings.
+
+pub mod interval;
+mod past;
+mod persistence;
+
+pub use past::{Pasts, Usual};
+pub use persistence::{Changed, Patience, Persistence};
