@@ -5,7 +5,7 @@
 
 use super::client;
 use super::json::{Value, each, plain};
-use super::request::{self, NO_SERVER};
+use super::request;
 use crate::blame;
 use crate::cursor::Cursor;
 use crate::format::{Context, Format, Parse, Reject, Scratch};

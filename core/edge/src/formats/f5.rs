@@ -4,7 +4,7 @@
 
 use super::client;
 use super::json::decimal;
-use super::request::{self, NO_SERVER};
+use super::request;
 use crate::cursor::{Cursor, whole};
 use crate::format::{Context, Format, Parse, Reject, Scratch};
 use crate::record::{EdgePhase, Record, Span};
