@@ -8,6 +8,7 @@
 //! ```
 
 pub mod auto;
+mod bits;
 pub mod blame;
 mod client;
 pub mod compiled;

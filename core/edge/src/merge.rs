@@ -39,6 +39,9 @@ impl Totals {
         if let Some(micros) = record.server_micros() {
             self.server.observe(micros);
         }
+        if let Some(micros) = record.client_rtt_us {
+            self.client_rtt.observe(micros.into());
+        }
         for (phase, into) in EdgePhase::ALL.into_iter().zip(&mut self.phases) {
             let span = record.phases.of(phase);
             if let Some(micros) = span.micros() {
@@ -88,6 +91,7 @@ impl Totals {
         self.hits += other.hits;
         self.latency.merge(&other.latency);
         self.server.merge(&other.server);
+        self.client_rtt.merge(&other.client_rtt);
         for (mine, theirs) in self.phases.iter_mut().zip(&other.phases) {
             mine.merge(theirs);
         }

@@ -109,6 +109,9 @@ pub struct Totals {
     pub server: Timing,
     /// Each phase, in the order of [`EdgePhase::ALL`].
     pub phases: [PhaseTiming; 6],
+    /// The kernel's round-trip time to the client at the end of each request whose source tells it:
+    /// the client's side by itself, whatever was sent.
+    pub client_rtt: Timing,
     /// Requests by status code; 0 where none was sent.
     pub codes: BTreeMap<u16, u64>,
     /// Bytes sent to clients.

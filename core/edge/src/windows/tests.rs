@@ -65,6 +65,18 @@ fn a_window_is_given_once_its_end_has_passed_and_again_when_a_late_record_change
 }
 
 #[test]
+fn round_trips_to_clients_are_held_apart_from_phases() {
+    let mut windows = windows(60);
+    windows.handle_record(&Record { client_rtt_us: Some(24_000), ..request(1) }, at(1));
+    windows.handle_record(&request(1), at(1));
+    windows.finish();
+    for row in windows.poll_window().unwrap().rows {
+        let rtt = &row.totals.client_rtt;
+        assert_eq!((row.totals.hits, rtt.histogram.count(), rtt.sum_us), (2, 1, 24_000));
+    }
+}
+
+#[test]
 fn a_record_beyond_the_lateness_bound_is_counted_and_changes_nothing() {
     let mut windows = windows(20);
     windows.handle_record(&request(5), at(5));

@@ -159,6 +159,7 @@ fn group(by: &[&str], key: &whyslow_edge::row::Key, sum: &Sum, seconds: i64) -> 
         "latency_ms": timing(&totals.latency),
         "server_ms": timing(&totals.server),
         "phases_ms": phases,
+        "client_rtt_ms": timing(&totals.client_rtt),
         "codes": codes,
         "bytes_out": totals.bytes_out,
         "bytes_in": totals.bytes_in,

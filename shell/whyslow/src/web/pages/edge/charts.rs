@@ -1,6 +1,7 @@
 //! The pictures of `/edge`: all requests by time and duration, and the phases.
 
 use maud::{Markup, html};
+use whyslow_edge::row::Timing;
 
 use super::Edge;
 use super::parts::name;
@@ -39,7 +40,7 @@ pub(super) fn heat_section(edge: &Edge, span: &Span) -> Markup {
 
 /// What 95 of 100 requests do not exceed, in milliseconds.
 fn usual_ms(bins: &[Bin]) -> Option<f64> {
-    let mut all = whyslow_edge::row::Timing::default();
+    let mut all = Timing::default();
     bins.iter().for_each(|bin| all.merge(&bin.sum.totals.latency));
     quantile_ms(&all, 0.95)
 }
@@ -125,7 +126,10 @@ pub(super) fn phases_section(edge: &Edge, span: &Span) -> Markup {
             thead { tr {
                 th { "Phase" } th { "Share of all time" } th.n { } th.n { "p50, ms" } th.n { "p90, ms" } th.n { "p99, ms" } th.n { "requests" } th { "How well it is known" }
             } }
-            tbody { @for phase in &found { (phase_row(phase)) } }
+            tbody {
+                @for phase in &found { (phase_row(phase)) }
+                (client_rtt_row(&edge.tree.all.totals.client_rtt))
+            }
         } }
     };
     section(
@@ -155,6 +159,23 @@ fn phase_row(phase: &Phase) -> Markup {
                 }
             }
             td.ink2 { (mark_words(phase.mark)) }
+        }
+    }
+}
+
+/// The client's round trips, which are no phase: they go by while phases do.
+fn client_rtt_row(timing: &Timing) -> Markup {
+    let told = timing.histogram.count();
+    html! {
+        @if told > 0 {
+            tr {
+                th scope="row" { "client_rtt " small { "round trip to the client" } }
+                td.fw { }
+                td.n.meta { "no part" }
+                @for q in [0.5, 0.9, 0.99] { td.n { (quantile_ms(timing, q).map_or_else(|| "–".to_owned(), column_ms)) } }
+                td.n { (big(told)) }
+                td.ink2 { "as the balancer's kernel measured it" }
+            }
         }
     }
 }
