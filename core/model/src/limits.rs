@@ -218,5 +218,13 @@ pub const WIRE_REASSEMBLY_BYTES_MAX: usize = 64 << 20;
 pub const WIRE_SNI_BYTES_MAX: usize = 255;
 /// Datagrams whose fragments are put together at once.
 pub const WIRE_FRAGMENTED_MAX: usize = 1024;
+/// Seconds of the packets' own time that fragments wait for the others, as in Linux.
+pub const WIRE_FRAGMENT_HELD_S_MAX: u64 = 30;
+/// Bytes of fragments that wait, as in Linux.
+pub const WIRE_FRAGMENT_BYTES_MAX: usize = 4 << 20;
+/// Fragments of one datagram: with 576 bytes in each, the least a link carries, 64 KiB need 117.
+pub const WIRE_FRAGMENTS_PER_DATAGRAM_MAX: usize = 128;
+/// Interfaces that one capture describes, all its sections together.
+pub const WIRE_INTERFACES_MAX: usize = 4096;
 /// Bytes of one captured packet.
 pub const WIRE_PACKET_BYTES_MAX: usize = 256 << 10;

@@ -7,6 +7,8 @@
 //!
 //! A packet that was cut gives what its captured part tells; lengths come from the IP header then.
 
+pub mod duplicates;
+mod fragments;
 mod ip;
 mod link;
 pub mod made;
@@ -16,6 +18,7 @@ use std::net::SocketAddr;
 
 use whyslow_model::Wall;
 
+use fragments::Fragments;
 pub use link::LinkType;
 
 use crate::segment::Segment;
@@ -84,8 +87,12 @@ pub struct Counters {
     pub tcp: u64,
     /// UDP datagrams.
     pub udp: u64,
-    /// Fragments that wait or waited for others.
+    /// Fragments that waited for others; the last of a datagram counts as what the datagram is.
     pub fragments: u64,
+    /// Datagrams put together from fragments.
+    pub put_together: u64,
+    /// Fragmented datagrams that never became whole.
+    pub fragmented_lost: u64,
     /// Nothing that is followed here.
     pub other: u64,
     /// Cut off before the end of their headers.
@@ -98,6 +105,7 @@ pub struct Counters {
 #[derive(Debug, Default)]
 pub struct Decoder {
     counters: Counters,
+    fragments: Fragments,
 }
 
 impl Decoder {
@@ -108,14 +116,22 @@ impl Decoder {
 
     /// What was decoded so far.
     pub const fn counters(&self) -> Counters {
-        self.counters
+        Counters {
+            put_together: self.fragments.completed,
+            fragmented_lost: self.fragments.lost,
+            ..self.counters
+        }
     }
 
     /// What `packet` is.
     pub fn decode<'a>(&'a mut self, packet: &Captured<'a>) -> Decoded<'a> {
         self.counters.packets += 1;
         self.counters.bytes += u64::from(packet.original_len);
-        let decoded = Self::opened(packet);
+        let decoded = opened(&mut self.fragments, packet).unwrap_or_else(|refused| match refused {
+            Refused::Other => Decoded::Other,
+            Refused::Cut(what) => Decoded::Cut(what),
+            Refused::Malformed(what) => Decoded::Malformed(what),
+        });
         let counter = match &decoded {
             Decoded::Tcp(_) => &mut self.counters.tcp,
             Decoded::Udp(_) => &mut self.counters.udp,
@@ -127,24 +143,24 @@ impl Decoder {
         *counter += 1;
         decoded
     }
+}
 
-    fn opened<'a>(packet: &Captured<'a>) -> Decoded<'a> {
-        let framed = match link::open(packet) {
-            Ok(framed) => framed,
-            Err(Refused::Other) => return Decoded::Other,
-            Err(Refused::Cut(what)) => return Decoded::Cut(what),
-            Err(Refused::Malformed(what)) => return Decoded::Malformed(what),
-        };
-        let ip = match ip::open(&framed) {
-            Ok(ip) => ip,
-            Err(Refused::Other) => return Decoded::Other,
-            Err(Refused::Cut(what)) => return Decoded::Cut(what),
-            Err(Refused::Malformed(what)) => return Decoded::Malformed(what),
-        };
-        if ip.fragment.is_some() {
-            return Decoded::Fragment;
-        }
-        transport::open(packet, &framed, &ip)
+/// Goes through the layers.
+fn opened<'a>(fragments: &'a mut Fragments, packet: &Captured<'a>) -> Result<Decoded<'a>, Refused> {
+    let framed = link::open(packet)?;
+    let ip = ip::open(&framed)?;
+    let Some(part) = ip.fragment else {
+        return transport::open(packet, &framed, &ip);
+    };
+    let Some(mut whole) = fragments.handle(&ip, part, packet.at)? else {
+        return Ok(Decoded::Fragment);
+    };
+    if whole.from.is_ipv6() {
+        ip::extensions(&mut whole)?;
+    }
+    match whole.fragment {
+        None => transport::open(packet, &framed, &whole),
+        Some(_) => Err(Refused::Malformed("IPv6 fragment within a fragment")),
     }
 }
 

@@ -109,6 +109,13 @@ fn v6<'a>(framed: &Framed<'a>) -> Result<Ip<'a>, Refused> {
         payload: rest.get(..len).unwrap_or(rest),
         fragment: None,
     };
+    extensions(&mut ip)?;
+    Ok(ip)
+}
+
+/// Takes the extension headers off, up to a fragment header: what follows that one is whole in the
+/// datagram only.
+pub(super) fn extensions(ip: &mut Ip<'_>) -> Result<(), Refused> {
     for _ in 0..=EXTENSIONS_MAX {
         let header_len = match ip.protocol {
             // Hop-by-hop, routing, destination options: length in units of 8 beyond the first 8.
@@ -116,12 +123,11 @@ fn v6<'a>(framed: &Framed<'a>) -> Result<Ip<'a>, Refused> {
             44 => |_| 8,
             // Authentication (RFC 4302): length in units of 4, less 2.
             51 => |length: u8| usize::from(length) * 4 + 8,
-            _ => return Ok(ip),
+            _ => return Ok(()),
         };
-        extension(&mut ip, header_len)?;
+        extension(ip, header_len)?;
         if ip.fragment.is_some() {
-            // What follows a fragment header is whole in the datagram only.
-            return Ok(ip);
+            return Ok(());
         }
     }
     Err(Refused::Malformed("IPv6 extension headers without end"))

@@ -4,29 +4,37 @@ use std::net::SocketAddr;
 
 use super::ip::{Ip, TCP, UDP};
 use super::link::Framed;
-use super::{Captured, Datagram, Decoded};
+use super::{Captured, Datagram, Decoded, Refused};
 use crate::segment::{Flags, Options, Segment};
 
 /// Reads the transport header of a whole datagram.
-pub(super) fn open<'a>(packet: &Captured<'a>, framed: &Framed<'a>, ip: &Ip<'a>) -> Decoded<'a> {
+pub(super) fn open<'a>(
+    packet: &Captured<'a>,
+    framed: &Framed<'a>,
+    ip: &Ip<'a>,
+) -> Result<Decoded<'a>, Refused> {
     match ip.protocol {
         TCP => tcp(packet, framed, ip),
         UDP => udp(packet, framed, ip),
-        _ => Decoded::Other,
+        _ => Err(Refused::Other),
     }
 }
 
-fn tcp<'a>(packet: &Captured<'a>, framed: &Framed<'a>, ip: &Ip<'a>) -> Decoded<'a> {
+fn tcp<'a>(
+    packet: &Captured<'a>,
+    framed: &Framed<'a>,
+    ip: &Ip<'a>,
+) -> Result<Decoded<'a>, Refused> {
     let Some((head, rest)) = ip.payload.split_first_chunk::<20>() else {
-        return ended(ip, 20, "TCP header");
+        return Err(ended(ip, 20, "TCP header"));
     };
     let header_len = usize::from(head[12] >> 4) * 4;
     if header_len < 20 || header_len > ip.len {
-        return Decoded::Malformed("TCP header length");
+        return Err(Refused::Malformed("TCP header length"));
     }
     // Cut within the options, the segment still tells its numbers and its length.
     let (options, payload) = rest.split_at_checked(header_len - 20).unwrap_or((rest, &[]));
-    Decoded::Tcp(Segment {
+    Ok(Decoded::Tcp(Segment {
         at: packet.at,
         interface: framed.interface,
         outgoing: framed.outgoing,
@@ -41,20 +49,24 @@ fn tcp<'a>(packet: &Captured<'a>, framed: &Framed<'a>, ip: &Ip<'a>) -> Decoded<'
         options: tcp_options(options),
         len: u32::try_from(ip.len - header_len).unwrap_or(u32::MAX),
         payload,
-    })
+    }))
 }
 
-fn udp<'a>(packet: &Captured<'a>, framed: &Framed<'a>, ip: &Ip<'a>) -> Decoded<'a> {
+fn udp<'a>(
+    packet: &Captured<'a>,
+    framed: &Framed<'a>,
+    ip: &Ip<'a>,
+) -> Result<Decoded<'a>, Refused> {
     let Some((head, rest)) = ip.payload.split_first_chunk::<8>() else {
-        return ended(ip, 8, "UDP header");
+        return Err(ended(ip, 8, "UDP header"));
     };
     let len = match usize::from(u16::from_be_bytes([head[4], head[5]])) {
         // Jumbograms (RFC 2675) and offloading cards leave it to the IP header.
         0 => ip.len - 8,
         len @ 8.. => (len - 8).min(ip.len - 8),
-        _ => return Decoded::Malformed("UDP length"),
+        _ => return Err(Refused::Malformed("UDP length")),
     };
-    Decoded::Udp(Datagram {
+    Ok(Decoded::Udp(Datagram {
         at: packet.at,
         interface: framed.interface,
         outgoing: framed.outgoing,
@@ -62,12 +74,12 @@ fn udp<'a>(packet: &Captured<'a>, framed: &Framed<'a>, ip: &Ip<'a>) -> Decoded<'
         to: SocketAddr::new(ip.to, u16::from_be_bytes([head[2], head[3]])),
         len: u32::try_from(len).unwrap_or(u32::MAX),
         payload: rest.get(..len).unwrap_or(rest),
-    })
+    }))
 }
 
 /// The captured part ended: because of the snap length, or because the packet did.
-fn ended<'a>(ip: &Ip<'_>, needed: usize, what: &'static str) -> Decoded<'a> {
-    if ip.len >= needed { Decoded::Cut(what) } else { Decoded::Malformed(what) }
+fn ended(ip: &Ip<'_>, needed: usize, what: &'static str) -> Refused {
+    if ip.len >= needed { Refused::Cut(what) } else { Refused::Malformed(what) }
 }
 
 /// The options that tell something; what is unknown is stepped over, what is broken ends the list.
