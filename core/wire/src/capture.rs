@@ -9,14 +9,20 @@
 //!         Step::Need(n)        => fill the buffer until `n` bytes are behind `at`; at the file's
 //!                                 end, `reader.finish(&buffer[at..])` tells how whole it was
 //!         Step::Packet { .. }  => decode it; at += consumed
-//!         Step::Other { .. }   => at += consumed
+//!         Step::Statistics{ .. } | Step::Other { .. } => at += consumed
 //!     }
 //! }
 //! ```
 
+mod looks;
 mod pcap;
+mod pcapng;
+pub mod write;
 
-use crate::packet::{Captured, LinkType};
+use whyslow_model::Wall;
+
+use crate::packet::Captured;
+pub use pcapng::Interface;
 
 /// What a capture's next bytes are. `consumed` counts from the start of what was handed over.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +33,15 @@ pub enum Step<'a> {
     Packet {
         /// The packet.
         packet: Captured<'a>,
+        /// What its writer noted beside it; bytes from outside.
+        comment: Option<&'a [u8]>,
+        /// Bytes that are done with.
+        consumed: usize,
+    },
+    /// What the capturing program counted on one interface up to here.
+    Statistics {
+        /// The counts.
+        statistics: Statistics,
         /// Bytes that are done with.
         consumed: usize,
     },
@@ -35,6 +50,32 @@ pub enum Step<'a> {
         /// Bytes that are done with.
         consumed: usize,
     },
+}
+
+/// What the capturing program counted on one interface; absent where it did not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Which interface.
+    pub interface: u32,
+    /// When it counted.
+    pub at: Wall,
+    /// Packets received since the capture began.
+    pub received: Option<u64>,
+    /// Packets the interface dropped.
+    pub dropped_by_interface: Option<u64>,
+    /// Packets the operating system dropped, for want of room most of the time.
+    pub dropped_by_system: Option<u64>,
+}
+
+/// What makes a capture less than whole, as far as it says so itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// Packets lost, as noted beside other packets; those in [`Statistics`] come besides.
+    pub lost: u64,
+    /// Packets without a time, which were left out.
+    pub timeless: u64,
+    /// Packets of interfaces whose link type is not known here.
+    pub unknown_link: u64,
 }
 
 /// Why bytes are not, or no longer, a capture.
@@ -100,7 +141,8 @@ enum Format {
     /// Not a byte was consumed.
     #[default]
     Unknown,
-    Pcap(pcap::Pcap),
+    Pcap(pcap::Pcap, [Interface; 1]),
+    Pcapng(pcapng::Pcapng),
 }
 
 impl Reader {
@@ -115,11 +157,15 @@ impl Reader {
     /// [`CaptureError`] for what is no capture, or one that stopped making sense; it cannot be read
     /// any further then.
     pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>, CaptureError> {
-        let step = match &self.format {
+        let step = match &mut self.format {
             Format::Unknown => self.begin(input),
-            Format::Pcap(pcap) => pcap.next(input, self.offset),
+            Format::Pcap(pcap, _) => pcap.next(input, self.offset),
+            Format::Pcapng(pcapng) => pcapng.next(input, self.offset),
         }?;
-        if let Step::Packet { consumed, .. } | Step::Other { consumed } = step {
+        if let Step::Packet { consumed, .. }
+        | Step::Statistics { consumed, .. }
+        | Step::Other { consumed } = step
+        {
             self.offset += u64::try_from(consumed).unwrap_or(u64::MAX);
         }
         Ok(step)
@@ -132,9 +178,32 @@ impl Reader {
     pub fn finish(&self, rest: &[u8]) -> Result<Ending, CaptureError> {
         match (&self.format, rest) {
             (Format::Unknown, []) => Err(CaptureError::Empty),
-            (Format::Unknown, _) => Err(CaptureError::NotACapture("something very short")),
-            (Format::Pcap(_), []) => Ok(Ending::Whole),
-            (Format::Pcap(_), rest) => Ok(Ending::Cut(rest.len())),
+            (Format::Unknown, rest) => {
+                if !rest.starts_with(&pcapng::SECTION) {
+                    pcap::begins(rest)?;
+                }
+                Err(CaptureError::Malformed { offset: 0, what: "it ends within its header" })
+            }
+            (Format::Pcapng(pcapng), []) if pcapng.is_within_a_block() => Ok(Ending::Cut(0)),
+            (Format::Pcap(..) | Format::Pcapng(_), []) => Ok(Ending::Whole),
+            (Format::Pcap(..) | Format::Pcapng(_), rest) => Ok(Ending::Cut(rest.len())),
+        }
+    }
+
+    /// The interfaces described so far; a packet's number counts from 0 in them.
+    pub fn interfaces(&self) -> &[Interface] {
+        match &self.format {
+            Format::Unknown => &[],
+            Format::Pcap(_, interface) => interface,
+            Format::Pcapng(pcapng) => &pcapng.interfaces,
+        }
+    }
+
+    /// What makes the capture less than whole, as far as it was read.
+    pub const fn noted(&self) -> Noted {
+        match &self.format {
+            Format::Pcapng(pcapng) => pcapng.noted,
+            Format::Unknown | Format::Pcap(..) => Noted { lost: 0, timeless: 0, unknown_link: 0 },
         }
     }
 
@@ -142,11 +211,19 @@ impl Reader {
         let Some((head, _)) = input.split_first_chunk::<{ pcap::HEADER_LEN }>() else {
             return Ok(Step::Need(pcap::HEADER_LEN));
         };
-        let pcap = pcap::Pcap::open(head)?;
-        if let LinkType::Unknown(number) = pcap.link {
-            return Err(CaptureError::UnknownLink(number));
+        if pcapng::begins(head) {
+            let mut pcapng = pcapng::Pcapng::default();
+            let step = pcapng.next(input, 0)?;
+            if !matches!(step, Step::Need(_)) {
+                self.format = Format::Pcapng(pcapng);
+            }
+            return Ok(step);
         }
-        self.format = Format::Pcap(pcap);
+        let pcap = pcap::Pcap::open(head)?;
+        self.format = Format::Pcap(pcap, [Interface::plain(pcap.link)]);
         Ok(Step::Other { consumed: pcap::HEADER_LEN })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@
 use whyslow_model::Wall;
 use whyslow_model::limits::WIRE_PACKET_BYTES_MAX;
 
-use super::{CaptureError, Step};
+use super::{CaptureError, Step, looks};
 use crate::packet::{Captured, LinkType};
 
 /// Bytes of the file's header.
@@ -28,19 +28,19 @@ pub(super) struct Pcap {
 impl Pcap {
     /// Reads the file's header.
     pub(super) fn open(head: &[u8; HEADER_LEN]) -> Result<Self, CaptureError> {
-        let magic = [head[0], head[1], head[2], head[3]];
-        let (big_endian, unit_ns) = match magic {
-            [0xa1, 0xb2, 0xc3, 0xd4] => (true, 1000),
-            [0xd4, 0xc3, 0xb2, 0xa1] => (false, 1000),
-            [0xa1, 0xb2, 0x3c, 0x4d] => (true, 1),
-            [0x4d, 0x3c, 0xb2, 0xa1] => (false, 1),
-            [0xa1, 0xb2, 0xcd, 0x34] | [0x34, 0xcd, 0xb2, 0xa1] => {
-                return Err(CaptureError::Dialect("pcap with Kuznetzov's longer record headers"));
-            }
-            _ => return Err(CaptureError::NotACapture("neither pcap nor pcapng")),
+        let [m0, m1, m2, m3, v0, v1, .., l0, l1, l2, l3] = *head;
+        let Some((big_endian, unit_ns)) = order_and_unit([m0, m1, m2, m3]) else {
+            return Err(refused(head));
         };
-        let link = number(big_endian, [head[20], head[21], head[22], head[23]]);
+        let major = if big_endian { [v0, v1] } else { [v1, v0] };
+        if major != [0, 2] {
+            return Err(CaptureError::Malformed { offset: 4, what: "the version of pcap" });
+        }
+        let link = number(big_endian, [l0, l1, l2, l3]);
         let link = LinkType::from_number(u16::try_from(link & 0xffff).unwrap_or(u16::MAX));
+        if let LinkType::Unknown(number) = link {
+            return Err(CaptureError::UnknownLink(number));
+        }
         Ok(Self { big_endian, unit_ns, link })
     }
 
@@ -69,7 +69,42 @@ impl Pcap {
             original_len: field(12),
             bytes,
         };
-        Ok(Step::Packet { packet, consumed: RECORD_LEN + captured })
+        Ok(Step::Packet { packet, comment: None, consumed: RECORD_LEN + captured })
+    }
+}
+
+/// Whether the file is big-endian, and the nanoseconds of its unit.
+const fn order_and_unit(magic: [u8; 4]) -> Option<(bool, i64)> {
+    match magic {
+        [0xa1, 0xb2, 0xc3, 0xd4] => Some((true, 1000)),
+        [0xd4, 0xc3, 0xb2, 0xa1] => Some((false, 1000)),
+        [0xa1, 0xb2, 0x3c, 0x4d] => Some((true, 1)),
+        [0x4d, 0x3c, 0xb2, 0xa1] => Some((false, 1)),
+        _ => None,
+    }
+}
+
+/// Whether `head`, which is too short for a header, begins like one.
+///
+/// # Errors
+/// What it looks like otherwise.
+pub(super) fn begins(head: &[u8]) -> Result<(), CaptureError> {
+    match head.first_chunk() {
+        Some(magic) if order_and_unit(*magic).is_some() => Ok(()),
+        _ => Err(refused(head)),
+    }
+}
+
+/// What a file is that does not begin with a magic number of the format.
+fn refused(head: &[u8]) -> CaptureError {
+    match head {
+        [0xa1, 0xb2, 0xcd, 0x34, ..] | [0x34, 0xcd, 0xb2, 0xa1, ..] => {
+            CaptureError::Dialect("pcap with Kuznetzov's longer record headers")
+        }
+        [0x1c, 0x00, 0x01, 0xac | 0xab, ..] | [0xac | 0xab, 0x01, 0x00, 0x1c, ..] => {
+            CaptureError::Dialect("pcap as Ixia writes it")
+        }
+        head => CaptureError::NotACapture(looks::like(head)),
     }
 }
 
