@@ -1,6 +1,7 @@
 //! What whyslow asks of Linux directly: clocks, capabilities, kernel facts about a connection,
 //! raw ICMP sockets with kernel receive stamps, datagrams in batches with the count of those lost,
-//! packet rings, unix sockets at a path, and passing file descriptors between processes.
+//! packet rings, unix sockets at a path, passing file descriptors between processes, whole frames of
+//! an interface, and entering a network namespace.
 //!
 //! This is the only crate with `unsafe`. Each block says why it is sound, and no type of ours
 //! hands out anything whose misuse could break memory.
@@ -14,6 +15,8 @@ pub mod discipline;
 pub mod disk;
 pub mod error;
 pub mod icmp;
+pub mod link;
+pub mod namespace;
 pub mod pass;
 pub mod poll;
 pub mod privilege;

@@ -19,11 +19,14 @@ pub fn readable(
         .iter()
         .map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 })
         .collect();
-    let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    let limit = libc::timespec {
+        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: limit.subsec_nanos().into(),
+    };
     let count = polled.len() as libc::nfds_t;
     // SAFETY: the pointer and the count describe one live array, which the kernel reads and whose
-    // `revents` it writes.
-    let n = unsafe { libc::poll(polled.as_mut_ptr(), count, limit_ms) };
+    // `revents` it writes; the limit is a live timespec; no signal mask is given.
+    let n = unsafe { libc::ppoll(polled.as_mut_ptr(), count, &raw const limit, std::ptr::null()) };
     ready.clear();
     ready.resize(fds.len(), false);
     let Ok(n) = usize::try_from(n) else {
