@@ -8,13 +8,14 @@ pub mod bench;
 pub mod certificates;
 pub mod edge_logs;
 pub mod figure;
+pub mod line;
 pub mod log;
-
 pub mod namespace;
 pub mod peer;
 pub mod scenario;
 pub mod scenarios;
 pub mod server;
+pub mod slow_tls;
 pub mod soak;
 pub mod up;
 pub mod world;

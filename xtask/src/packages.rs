@@ -17,6 +17,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "chromium", proof: "/usr/bin/chromium" },
     Package { name: "bind9-dnsutils", proof: "/usr/bin/dig" },
     Package { name: "curl", proof: "/usr/bin/curl" },
+    Package { name: "ethtool", proof: "/usr/sbin/ethtool" },
     Package { name: "fonts-dejavu-core", proof: "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf" },
     Package { name: "fping", proof: "/usr/bin/fping" },
     Package { name: "haproxy", proof: "/usr/sbin/haproxy" },
@@ -28,7 +29,11 @@ const PACKAGES: &[Package] = &[
     Package { name: "npm", proof: "/usr/bin/npm" },
     Package { name: "openssl", proof: "/usr/bin/openssl" },
     Package { name: "prometheus", proof: "/usr/bin/prometheus" },
+    Package { name: "tcpdump", proof: "/usr/bin/tcpdump" },
+    Package { name: "tcptrace", proof: "/usr/bin/tcptrace" },
+    Package { name: "tshark", proof: "/usr/bin/tshark" },
     Package { name: "unbound", proof: "/usr/sbin/unbound" },
+    Package { name: "wrk", proof: "/usr/bin/wrk" },
 ];
 
 /// Installs what is missing when root on Debian; elsewhere says the line that would.
