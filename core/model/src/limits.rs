@@ -228,3 +228,7 @@ pub const WIRE_FRAGMENTS_PER_DATAGRAM_MAX: usize = 128;
 pub const WIRE_INTERFACES_MAX: usize = 4096;
 /// Bytes of one captured packet.
 pub const WIRE_PACKET_BYTES_MAX: usize = 256 << 10;
+/// Servers, client networks, prefixes and names, of each so many, told apart in one window.
+pub const WIRE_CELLS_PER_DIMENSION_MAX: usize = 1000;
+/// Bytes of one name in reverse DNS.
+pub const WIRE_RDNS_BYTES_MAX: usize = 253;

@@ -10,8 +10,11 @@
 //! One engine serves a file and a live ring; it is driven by the packets' own stamps.
 
 pub mod capture;
+pub mod detect;
 pub mod event;
 pub mod handshake;
 pub mod opening;
 pub mod packet;
+pub mod row;
 pub mod segment;
+pub mod windows;

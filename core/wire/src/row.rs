@@ -1,0 +1,185 @@
+//! What a closed window of the wire holds: one row a cell, plain and mergeable.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use whyslow_model::{Histogram, Wall};
+
+/// What rows are told apart by. The cells of each dimension add up to [`Cell::All`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dimension {
+    /// The address that was asked.
+    Server,
+    /// The client's network.
+    Asn,
+    /// The client's /24 or /48.
+    Prefix,
+    /// The suffix of the client's name in reverse DNS.
+    Rdns,
+}
+
+impl Dimension {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Server, Self::Asn, Self::Prefix, Self::Rdns];
+}
+
+/// What a row is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cell {
+    /// Everything.
+    All,
+    /// One server's address.
+    Server(SocketAddr),
+    /// One client network.
+    Asn(u32),
+    /// One client prefix.
+    Prefix(IpNet),
+    /// Clients whose names end alike: `*.micro.cumulo.example`.
+    Rdns(Arc<str>),
+    /// It is not known: no table knows the address, or no name was found (yet).
+    Unknown(Dimension),
+    /// What found no place of its own; totals reconcile through it.
+    Other(Dimension),
+}
+
+impl Cell {
+    /// Which dimension it belongs to; `None` for all.
+    pub const fn dimension(&self) -> Option<Dimension> {
+        match self {
+            Self::All => None,
+            Self::Server(_) => Some(Dimension::Server),
+            Self::Asn(_) => Some(Dimension::Asn),
+            Self::Prefix(_) => Some(Dimension::Prefix),
+            Self::Rdns(_) => Some(Dimension::Rdns),
+            Self::Unknown(dimension) | Self::Other(dimension) => Some(*dimension),
+        }
+    }
+
+    /// Whether it is one thing, not many put together.
+    pub const fn is_one(&self) -> bool {
+        matches!(self, Self::Server(_) | Self::Asn(_) | Self::Prefix(_) | Self::Rdns(_))
+    }
+}
+
+/// Counts by a word from a closed list: an outcome, a cause, a kind of ending.
+pub type Counts = BTreeMap<Cow<'static, str>, u64>;
+
+/// What is counted of one cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// TLS handshakes that were seen to their end, whichever.
+    pub handshakes: u64,
+    /// Those of them that were slow.
+    pub slow: u64,
+    /// Of the slow ones: whose time it was, by the words of [`crate::handshake::Blame`].
+    pub blame: Counts,
+    /// By outcome, the complete ones included.
+    pub outcomes: Counts,
+    /// Handshakes of which the capture is known to have missed something.
+    pub incomplete: u64,
+    /// Handshakes with a client's packet that was lost before the tap.
+    pub lost_before_tap: u64,
+    /// How long complete ones took.
+    pub total: Histogram,
+    /// The server's part of them.
+    pub server: Histogram,
+    /// The network's part.
+    pub network: Histogram,
+    /// The client's part.
+    pub client: Histogram,
+    /// Time from the `ClientHello` to the server's first byte, the round trip taken off.
+    pub server_think: Histogram,
+    /// Connections that were opened without TLS.
+    pub plain: u64,
+    /// Connections whose SYNs got no answer for a second or more.
+    pub unanswered: u64,
+    /// Why, as far as anybody says.
+    pub causes: Counts,
+    /// Endings worth telling, by kind.
+    pub endings: Counts,
+}
+
+impl Totals {
+    /// Connections that were asked for.
+    pub fn asked(&self) -> u64 {
+        self.handshakes + self.plain + self.unanswered
+    }
+
+    /// One of `endings`.
+    pub fn ending(&self, kind: &str) -> u64 {
+        self.endings.get(kind).copied().unwrap_or(0)
+    }
+
+    /// Adds another's.
+    pub fn merge(&mut self, other: &Self) {
+        self.handshakes += other.handshakes;
+        self.slow += other.slow;
+        self.incomplete += other.incomplete;
+        self.lost_before_tap += other.lost_before_tap;
+        self.plain += other.plain;
+        self.unanswered += other.unanswered;
+        let counts = [
+            (&mut self.blame, &other.blame),
+            (&mut self.outcomes, &other.outcomes),
+            (&mut self.causes, &other.causes),
+            (&mut self.endings, &other.endings),
+        ];
+        for (into, from) in counts {
+            from.iter().for_each(|(word, n)| *into.entry(word.clone()).or_default() += n);
+        }
+        self.total.merge(&other.total);
+        self.server.merge(&other.server);
+        self.network.merge(&other.network);
+        self.client.merge(&other.client);
+        self.server_think.merge(&other.server_think);
+    }
+}
+
+/// One cell's totals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// What it is about.
+    pub cell: Cell,
+    /// What was counted.
+    pub totals: Totals,
+}
+
+/// A closed window of one tap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its start, inclusive.
+    pub from: Wall,
+    /// Its end, exclusive.
+    pub to: Wall,
+    /// Packets the tap gave.
+    pub packets: u64,
+    /// Packets the tap is known to have lost.
+    pub drops: u64,
+    /// Nothing could be seen for a part of it: no privilege, the interface down.
+    pub blind: bool,
+    /// [`Cell::All`] first.
+    pub rows: Vec<Row>,
+}
+
+impl Window {
+    /// The share, 0 to 1, of the packets that were seen.
+    pub fn completeness(&self) -> f64 {
+        if self.blind {
+            return 0.0;
+        }
+        let (seen, lost) = (float(self.packets), float(self.drops));
+        if self.drops == 0 { 1.0 } else { seen / (seen + lost) }
+    }
+}
+
+/// A count as a number to reckon with.
+fn float(n: u64) -> f64 {
+    whyslow_model::notice::interval::float(n)
+}
