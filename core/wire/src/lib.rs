@@ -11,10 +11,17 @@
 
 pub mod capture;
 pub mod detect;
+pub mod engine;
 pub mod event;
+mod flow;
 pub mod handshake;
+pub mod ja4;
+#[cfg(test)]
+mod made;
 pub mod opening;
 pub mod packet;
 pub mod row;
 pub mod segment;
+pub mod stream;
+pub mod tls;
 pub mod windows;

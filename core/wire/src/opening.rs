@@ -1,5 +1,5 @@
 //! What was seen of one connection's opening, before anybody judges it: facts, times and the
-//! traces of loss. Letters in brackets are those of the time points t0 to t9.
+//! traces of loss. Letters in parentheses are those of the time points t0 to t9.
 
 use whyslow_model::Wall;
 
@@ -18,30 +18,30 @@ pub struct Opening {
     pub first: Wall,
     /// The last packet of it that belongs to the opening.
     pub last: Wall,
-    /// The client's SYNs [t0, t0n].
+    /// The client's SYNs (t0, t0n).
     pub syns: Repeated,
-    /// The server's SYN-ACKs up to the client's acknowledgment [t1].
+    /// The server's SYN-ACKs up to the client's acknowledgment (t1).
     pub syn_acks: Repeated,
-    /// First acknowledgment of the SYN-ACK by the client [t2].
+    /// First acknowledgment of the SYN-ACK by the client (t2).
     pub acked: Option<Wall>,
-    /// The `ClientHello` that got the answer: the second one after a `HelloRetryRequest` [t3a, t3b].
+    /// The `ClientHello` that got the answer: the second one after a `HelloRetryRequest` (t3a, t3b).
     pub hello: Option<Span>,
-    /// The server's first flight: `ServerHello` to its last byte [t4a, t4b].
+    /// The server's first flight: `ServerHello` to its last byte (t4a, t4b).
     pub flight: Option<Flight>,
-    /// The client's second flight: what completes the handshake on its side [t6a, t6b].
+    /// The client's second flight: what completes the handshake on its side (t6a, t6b).
     pub reply: Option<Flight>,
-    /// The server's second flight in TLS 1.2 full: (ticket,) `ChangeCipherSpec`, Finished [t7a, t7b].
+    /// The server's second flight in TLS 1.2 full: (ticket,) `ChangeCipherSpec`, Finished (t7a, t7b).
     pub closing: Option<Span>,
-    /// First byte of the client's application data, after its Finished [t8].
+    /// First byte of the client's application data, after its Finished (t8).
     pub client_data: Option<Wall>,
-    /// First byte of the server's application data [t9]; `None` when the opening was told before it.
+    /// First byte of the server's application data (t9); `None` when the opening was told before it.
     pub server_data: Option<Wall>,
     /// The round that a `HelloRetryRequest` added.
     pub retry: Option<Retry>,
     /// What the TLS messages said; `None` for a plain TCP opening.
     pub tls: Option<Tls>,
     /// Round trips matched by timestamps (TSval to TSecr, RFC 7323) or by unretransmitted ranges,
-    /// seen from the tap towards the client, before [t6]: the least of them, in nanoseconds.
+    /// seen from the tap towards the client, before (t6): the least of them, in nanoseconds.
     pub rtt_client_ns: Option<u64>,
     /// The same towards the server.
     pub rtt_server_ns: Option<u64>,
@@ -83,7 +83,7 @@ pub struct Span {
 pub struct Flight {
     /// From its first to its last byte.
     pub span: Span,
-    /// First packet of the peer whose acknowledgment covers its last byte [t5 for the server's].
+    /// First packet of the peer whose acknowledgment covers its last byte (t5 for the server's).
     pub acked: Option<Wall>,
     /// Whether that packet carried no data: only then it bounds the peer's own time from below.
     pub acked_alone: bool,
