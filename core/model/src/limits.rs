@@ -232,3 +232,13 @@ pub const WIRE_PACKET_BYTES_MAX: usize = 256 << 10;
 pub const WIRE_CELLS_PER_DIMENSION_MAX: usize = 1000;
 /// Bytes of one name in reverse DNS.
 pub const WIRE_RDNS_BYTES_MAX: usize = 253;
+/// Interfaces of one capture whose place between client and server is told from their medians.
+pub const WIRE_TAPS_JUDGED_MAX: usize = 256;
+/// Client networks, or prefixes, one report tells apart; more go to `other`.
+pub const WIRE_REPORT_COHORTS_MAX: usize = 20_000;
+/// Servers one report tells apart; more go to `other`.
+pub const WIRE_REPORT_SERVERS_MAX: usize = 20_000;
+/// Unanswered SYNs, and endings, that one report lists one by one; more are counted.
+pub const WIRE_REPORT_LISTED_MAX: usize = 10_000;
+/// Slowest handshakes one report keeps whole.
+pub const WIRE_REPORT_WORST_MAX: usize = 1000;

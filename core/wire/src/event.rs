@@ -1,5 +1,6 @@
 //! What the engine tells, in the order it becomes known.
 
+use serde::Serialize;
 use whyslow_model::Wall;
 
 use crate::opening::Opening;
@@ -64,7 +65,8 @@ pub struct Ending {
 }
 
 /// What kind of ending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndingKind {
     /// Opened, never used: no byte of payload. Health checks do this.
     Unused,

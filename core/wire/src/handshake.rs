@@ -21,14 +21,40 @@ pub struct Handshake {
     pub blame: Blame,
     /// Between which figures the parts lie.
     pub bounds: Bounds,
-    /// The round trip it is measured with, in milliseconds, and where from.
+    /// The least round trip that was seen before the client's answer, in milliseconds: that
+    /// between tap and client at a server, between tap and server at a client, else both together.
     pub rtt_ref_ms: Option<f64>,
+    /// The flight's acknowledgment came with the client's answer, so that when it arrived, and
+    /// with it the client's think, are estimates.
+    pub estimated: bool,
     /// Sentences, each with its figure.
     pub evidence: Vec<String>,
 }
 
+impl Handshake {
+    /// Whether a TLS handshake was seen at all, or at least its beginning.
+    pub const fn is_tls(&self) -> bool {
+        self.opening.tls.is_some() || self.opening.hello.is_some()
+    }
+
+    /// Why less was seen of it than there was; nothing of a whole one.
+    pub fn incomplete(&self) -> Vec<&'static str> {
+        let gaps = &self.opening.gaps;
+        let reasons = [
+            (gaps.drops > 0, "the capture lost packets"),
+            (gaps.unseen_bytes > 0, "acknowledged bytes were never seen"),
+            (gaps.no_syn, "older than the capture"),
+            (gaps.one_sided, "one direction only"),
+            (gaps.cut, "packets cut short"),
+            (gaps.limit, "too much for one connection"),
+            (self.opening.outcome == Outcome::CutOff, "the capture ended"),
+        ];
+        reasons.into_iter().filter_map(|(so, why)| so.then_some(why)).collect()
+    }
+}
+
 /// Where the tap stood between the two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VantagePoint {
     /// On the server, or within a millisecond of it.
@@ -63,6 +89,77 @@ pub struct Phases {
     pub client_think: Option<f64>,
     /// To the last byte: of the client's answer, or in TLS 1.2 full of the server's.
     pub finish: Option<f64>,
+}
+
+/// A part of a handshake's time, in the order in which they follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// See [`Phases::syn_wait`].
+    SynWait,
+    /// See [`Phases::syn_ack`].
+    SynAck,
+    /// See [`Phases::network`].
+    Network,
+    /// See [`Phases::hello_wait`].
+    HelloWait,
+    /// See [`Phases::server_think`].
+    ServerThink,
+    /// See [`Phases::server_flight`].
+    ServerFlight,
+    /// See [`Phases::ack`].
+    Ack,
+    /// See [`Phases::client_think`].
+    ClientThink,
+    /// See [`Phases::finish`].
+    Finish,
+}
+
+impl Phase {
+    /// All of them, in their order.
+    pub const ALL: [Self; 9] = [
+        Self::SynWait,
+        Self::SynAck,
+        Self::Network,
+        Self::HelloWait,
+        Self::ServerThink,
+        Self::ServerFlight,
+        Self::Ack,
+        Self::ClientThink,
+        Self::Finish,
+    ];
+
+    /// The name in JSON and on pages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SynWait => "syn_wait",
+            Self::SynAck => "syn_ack",
+            Self::Network => "network",
+            Self::HelloWait => "hello_wait",
+            Self::ServerThink => "server_think",
+            Self::ServerFlight => "server_flight",
+            Self::Ack => "ack",
+            Self::ClientThink => "client_think",
+            Self::Finish => "finish",
+        }
+    }
+}
+
+impl Phases {
+    /// How long one phase took, in milliseconds, if it was observed.
+    pub const fn of(&self, phase: Phase) -> Option<f64> {
+        match phase {
+            Phase::SynWait => self.syn_wait,
+            Phase::SynAck => self.syn_ack,
+            Phase::Network => self.network,
+            Phase::HelloWait => self.hello_wait,
+            Phase::ServerThink => self.server_think,
+            Phase::ServerFlight => self.server_flight,
+            Phase::Ack => self.ack,
+            Phase::ClientThink => self.client_think,
+            Phase::Finish => self.finish,
+        }
+    }
 }
 
 /// Whose time it was; adds up to 1.

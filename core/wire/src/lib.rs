@@ -9,6 +9,7 @@
 //!
 //! One engine serves a file and a live ring; it is driven by the packets' own stamps.
 
+pub mod anatomy;
 pub mod capture;
 pub mod detect;
 pub mod engine;

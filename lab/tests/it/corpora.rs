@@ -31,6 +31,7 @@ const ENTRIES: &[Entry] = &[
     ("haproxy", whyslow_edge::formats::haproxy::fuzz_haproxy),
     ("journal", whyslow_store::journal::fuzz_journal),
     ("json_path", whyslow_probe::json_path::fuzz_json_path),
+    ("judge", whyslow_wire::anatomy::fuzz_judge),
     ("labels", whyslow_store::labels::fuzz_labels),
     ("ping_packet", whyslow_probe::ping::fuzz_ping_packet),
     ("promql", whyslow_promql::fuzz_promql),
