@@ -242,3 +242,16 @@ pub const WIRE_REPORT_SERVERS_MAX: usize = 20_000;
 pub const WIRE_REPORT_LISTED_MAX: usize = 10_000;
 /// Slowest handshakes one report keeps whole.
 pub const WIRE_REPORT_WORST_MAX: usize = 1000;
+/// Network interfaces one process records.
+pub const WIRE_RECORDERS_MAX: usize = 16;
+/// Ports, and hosts, that one interface's recording is narrowed to.
+pub const WIRE_FILTER_TERMS_MAX: usize = 64;
+/// Stretches of time with losses that a recorder remembers; older ones are only counted.
+pub const WIRE_LOSSES_MAX: usize = 4096;
+/// Judged openings, endings and unanswered SYNs that wait for whoever keeps them; more are thrown
+/// away and counted.
+pub const WIRE_EVENTS_WAITING_MAX: usize = 65_536;
+/// Servers whose handshakes have series of their own; more are counted together as `other`.
+pub const WIRE_SERVERS_MAX: usize = 1000;
+/// Bytes of packets that one copy out of a ring gives.
+pub const WIRE_COPY_BYTES_MAX: usize = 64 << 20;

@@ -21,6 +21,7 @@ pub mod ja4;
 mod made;
 pub mod opening;
 pub mod packet;
+pub mod plan;
 pub mod report;
 pub mod row;
 pub mod segment;
