@@ -3,7 +3,9 @@
 use super::*;
 use crate::made::Wire;
 use crate::opening::Opening;
-use crate::tls::made::{ccs, client_hello, record, sealed, server_hello_1_3, versions};
+use crate::tls::made::{
+    ccs, client_hello, extension, message, record, sealed, server_hello, server_hello_1_3, versions,
+};
 
 mod endings;
 mod handshakes;

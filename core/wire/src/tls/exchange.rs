@@ -14,7 +14,7 @@ use whyslow_model::Wall;
 use super::flight::{Acked, Meter, Piece, Pieces};
 use super::hello::TLS_1_3;
 use super::message::Messages;
-use super::record::{APPLICATION_DATA, HANDSHAKE, Part, Record, Records};
+use super::record::{ALERT, APPLICATION_DATA, HANDSHAKE, Part, Record, Records};
 use super::{Chunk, Party, sealed};
 use crate::opening::{Flight, Retry, Span, Tls};
 
@@ -177,8 +177,10 @@ impl Exchange {
     }
 
     /// The phase it is in, in the words of [`crate::event::Ending::phase`].
-    pub const fn phase(&self) -> &'static str {
+    pub fn phase(&self) -> &'static str {
+        let flight_acked = self.server.pieces.all().last().is_some_and(|p| p.acked.is_some());
         match self.stage {
+            Stage::Flight if !flight_acked => "server_flight",
             Stage::Hello if self.retry.is_none() => "hello",
             Stage::Hello => "client_think",
             Stage::Answer | Stage::Closing => "server_flight",
@@ -193,6 +195,9 @@ impl Exchange {
             Part::Body { kind: HANDSHAKE, bytes, .. } if !self.half(input.from).is_sealed => {
                 self.messages(input, bytes);
             }
+            Part::Body { kind: ALERT, bytes: Chunk::Known(bytes), .. } => {
+                self.alert_body(input.from, bytes);
+            }
             Part::Body { .. } => {}
             Part::Malformed => {
                 self.malformed += 1;
@@ -202,6 +207,14 @@ impl Exchange {
                 Party::Client => self.client_record(input, record),
                 Party::Server => self.server_record(input, record),
             },
+        }
+    }
+
+    /// The number of an alert in the clear, if it comes before anything sealed.
+    fn alert_body(&mut self, from: Party, bytes: &[u8]) {
+        let clear = !self.half(from).is_sealed && self.stage != Stage::Done;
+        if let (true, [_level, number]) = (clear, bytes) {
+            self.tls.alert = Some((*number, from == Party::Client));
         }
     }
 

@@ -64,6 +64,7 @@ impl Exchange {
         self.push(input, record);
         self.stage = Stage::Flight;
         if done {
+            self.tls.resumed = Some(false);
             self.flight_ended();
         }
     }
