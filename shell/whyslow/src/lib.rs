@@ -11,6 +11,7 @@ pub mod edge;
 pub mod edge_out;
 pub mod links;
 pub mod live;
+mod packed;
 pub mod pipeline;
 pub mod prober;
 pub mod remote_write;

@@ -16,10 +16,10 @@ use whyslow_edge::windows::ClosedWindow;
 use whyslow_model::Wall;
 use whyslow_sys::clock;
 
-use super::World;
 use super::counters::Counted;
 use super::resume::{Resume, SPAN_S};
 use super::stop::Stop;
+use super::{World, run, stored_place};
 use crate::config::EdgeSource;
 use crate::storage::{Batch, EdgeBatch, EdgeQuery, StorageError};
 
@@ -65,7 +65,7 @@ type SlowKey = (i64, Arc<str>, Reason);
 
 /// What a keeper remembers from one commit to the next.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+struct Memory {
     /// Where to go on after a restart, as it is in the store.
     stored: Resume,
     /// The newest window that was stored.
@@ -73,33 +73,60 @@ pub(super) struct Memory {
     /// Until when it is known how complete the source is, and how complete it was then.
     accounted: Option<Wall>,
     seen: Option<Completeness>,
-    /// Slow requests by window, route and reason: how many each part saw and kept.
-    slow_counts: BTreeMap<SlowKey, BTreeMap<u64, (u64, u64)>>,
+    /// Slow requests by window, route and reason: how many were seen and kept.
+    slow_counts: BTreeMap<SlowKey, (u64, u64)>,
 }
 
 /// The keeper of one source.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    pub(super) config: Arc<EdgeSource>,
-    pub(super) source: Arc<str>,
-    pub(super) world: World,
-    pub(super) counted: Arc<Counted>,
-    pub(super) stop: Stop,
-    pub(super) inbox: Receiver<Harvest>,
+    config: Arc<EdgeSource>,
+    source: Arc<str>,
+    world: World,
+    counted: Arc<Counted>,
+    stop: Stop,
+    inbox: Receiver<Harvest>,
     /// Workers of the source.
-    pub(super) workers: usize,
+    workers: usize,
     /// Whether lines are read again after a restart, so that nothing stored must be added.
-    pub(super) rereads: bool,
+    rereads: bool,
     /// Where to go on after a restart, as it was stored last.
-    pub(super) resume: Resume,
+    resume: Resume,
     /// Of each window that may still change and has several parts, all of them.
-    pub(super) parts: BTreeMap<i64, BTreeMap<u64, Vec<Row>>>,
-    pub(super) seen_parts: BTreeSet<u64>,
-    /// What is kept beside windows; empty at the start.
-    pub(super) memory: Memory,
+    parts: BTreeMap<i64, BTreeMap<u64, Vec<Row>>>,
+    seen_parts: BTreeSet<u64>,
+    /// What is kept beside windows.
+    memory: Memory,
 }
 
 impl Keeper {
+    /// The keeper of a source that is about to be read.
+    pub(super) fn new(
+        config: Arc<EdgeSource>,
+        world: World,
+        counted: Arc<Counted>,
+        stop: Stop,
+        inbox: Receiver<Harvest>,
+    ) -> Self {
+        Self {
+            source: Arc::from(&*config.name),
+            workers: run::workers(&config),
+            rereads: run::rereads(&config),
+            resume: stored_place(&world.db, &config.name).unwrap_or_default(),
+            parts: BTreeMap::new(),
+            seen_parts: BTreeSet::new(),
+            memory: Memory {
+                slow_counts: stored_counts(&world, &config.name),
+                ..Memory::default()
+            },
+            config,
+            world,
+            counted,
+            stop,
+            inbox,
+        }
+    }
+
     /// Keeps what comes until no worker is left.
     pub(super) fn run(mut self) {
         loop {
@@ -115,17 +142,22 @@ impl Keeper {
                     all.push(more);
                 }
             }
-            let (mut touched, mut slow) = (BTreeMap::new(), EdgeBatch::default());
-            for mut harvest in all {
-                slow.slow.append(&mut harvest.slow);
-                let counts = std::mem::take(&mut harvest.slow_counts);
-                slow.slow_counts.extend(self.add_counts(harvest.part, counts));
-                self.take(harvest, &mut touched);
-            }
-            if !self.store(touched, slow) {
+            if !self.keep(all) {
                 return;
             }
         }
+    }
+
+    /// Stores what was given. False where nothing can be stored any more.
+    pub(super) fn keep(&mut self, all: Vec<Harvest>) -> bool {
+        let (mut touched, mut slow) = (BTreeMap::new(), EdgeBatch::default());
+        for mut harvest in all {
+            slow.slow.append(&mut harvest.slow);
+            let counts = std::mem::take(&mut harvest.slow_counts);
+            slow.slow_counts.extend(self.add_counts(counts));
+            self.take(harvest, &mut touched);
+        }
+        self.store(touched, slow)
     }
 
     /// Adds one harvest to the windows that are to be stored.
@@ -155,15 +187,16 @@ impl Keeper {
         }
     }
 
-    /// Adds up what several workers counted of slow requests; what is stored is replaced.
-    fn add_counts(&mut self, part: u64, counts: Vec<SlowCount>) -> Vec<SlowCount> {
+    /// Adds up what several workers, and several lives of them, counted of slow requests; what is
+    /// stored is replaced.
+    fn add_counts(&mut self, counts: Vec<SlowCount>) -> Vec<SlowCount> {
         let mut sums = Vec::new();
         for count in counts {
             let key = (count.start_s, Arc::clone(&count.route), count.reason);
-            let parts = self.memory.slow_counts.entry(key).or_default();
-            parts.insert(part, (count.seen, count.kept));
-            let (seen, kept) = parts.values().fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
-            sums.push(SlowCount { seen, kept, ..count });
+            let (seen, kept) = self.memory.slow_counts.entry(key).or_default();
+            *seen += count.seen;
+            *kept += count.kept;
+            sums.push(SlowCount { seen: *seen, kept: *kept, ..count });
         }
         if let Some(newest) =
             self.memory.slow_counts.keys().next_back().map(|(start_s, ..)| *start_s)
@@ -292,4 +325,16 @@ impl Keeper {
             self.stop.rest(RETRY_AFTER);
         }
     }
+}
+
+/// What an earlier process, or an earlier life of the source, counted of slow requests just now.
+fn stored_counts(world: &World, source: &str) -> BTreeMap<SlowKey, (u64, u64)> {
+    let now_s = clock::wall().as_millis().div_euclid(1000);
+    let counts = world.db.slow_counts(now_s - PARTS_KEPT_S, now_s + PARTS_KEPT_S);
+    let counts = counts.unwrap_or_else(|error| {
+        tracing::error!("source {source}: slow requests of before are not known: {error}");
+        Vec::new()
+    });
+    let of = counts.into_iter().filter(|count| *count.source == *source);
+    of.map(|count| ((count.start_s, count.route, count.reason), (count.seen, count.kept))).collect()
 }

@@ -28,6 +28,16 @@ pub(super) struct Resume {
     /// and where the line begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) windows: Vec<(i64, usize, u64)>,
+    /// The first line of each file whose slow requests are not stored yet: file, and where the line
+    /// begins; of other files all are stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) slow: Vec<(usize, u64)>,
+    /// Windows to which what is stored must be added, since a file is gone that had lines of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) frozen: BTreeSet<i64>,
+    /// Files that are not to be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) known: Option<Vec<KnownFile>>,
     /// The journal's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) journal: Option<JournalPlace>,
@@ -48,6 +58,17 @@ pub(super) struct FilePlace {
     pub(super) to: u64,
 }
 
+/// A file that is not to be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KnownFile {
+    /// Its device and number.
+    pub(super) id: FileId,
+    /// So many of its first bytes have this digest.
+    pub(super) head_bytes: usize,
+    /// The digest.
+    pub(super) digest: String,
+}
+
 /// How far the journal was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct JournalPlace {
@@ -62,7 +83,13 @@ impl Resume {
     pub(super) fn from(&self, file: usize) -> u64 {
         let of_file = self.windows.iter().filter(|(_, of, _)| *of == file);
         let first = of_file.map(|(_, _, begins)| *begins).min();
-        first.unwrap_or(self.files[file].to).min(self.files[file].to)
+        first.unwrap_or(u64::MAX).min(self.slow_from(file))
+    }
+
+    /// From where on slow requests of a file are not stored.
+    pub(super) fn slow_from(&self, file: usize) -> u64 {
+        let first = self.slow.iter().find(|(of, _)| *of == file).map(|(_, begins)| *begins);
+        first.unwrap_or(u64::MAX).min(self.files[file].to)
     }
 
     /// The windows that had lines of a file.
@@ -71,10 +98,12 @@ impl Resume {
     }
 }
 
-/// The first line of each window that may still change.
+/// The first line of each window that may still change, and of each file whose slow requests wait.
 #[derive(Debug, Default)]
 pub(super) struct Oldest {
     windows: BTreeMap<i64, BTreeMap<FileId, u64>>,
+    slow: BTreeMap<FileId, u64>,
+    last_slow: Option<FileId>,
     /// What was noted last; most lines are of the same window.
     last: Option<(i64, FileId)>,
 }
@@ -99,6 +128,20 @@ impl Oldest {
         *known = begins.min(*known);
     }
 
+    /// Notes a line whose request may be kept as a slow one.
+    pub(super) fn note_slow(&mut self, file: FileId, begins: u64) {
+        if self.last_slow != Some(file) {
+            self.last_slow = Some(file);
+            self.slow.entry(file).or_insert(begins);
+        }
+    }
+
+    /// All slow requests were given out.
+    pub(super) fn forget_slow(&mut self) {
+        self.slow.clear();
+        self.last_slow = None;
+    }
+
     /// Forgets windows that cannot change any more.
     pub(super) fn forget_before(&mut self, start_s: i64) {
         if self.windows.first_key_value().is_some_and(|(first, _)| *first < start_s) {
@@ -114,12 +157,16 @@ impl Oldest {
                 files.insert(to, begins);
             }
         }
-        self.last = None;
+        if let Some(begins) = self.slow.remove(&from) {
+            self.slow.insert(to, begins);
+        }
+        (self.last, self.last_slow) = (None, None);
     }
 
-    /// Whether a window that may still change has lines of a file.
+    /// Whether a window that may still change has lines of a file, or its slow requests wait.
     pub(super) fn has(&self, file: FileId) -> bool {
-        self.windows.values().any(|files| files.contains_key(&file))
+        self.slow.contains_key(&file)
+            || self.windows.values().any(|files| files.contains_key(&file))
     }
 
     /// The first window that may still change.
@@ -134,6 +181,14 @@ impl Oldest {
             files.iter().filter_map(move |(id, begins)| Some((*start, place(id)?, *begins)))
         });
         windows.collect()
+    }
+}
+
+impl Oldest {
+    /// Where slow requests wait, as it is stored.
+    pub(super) fn listed_slow(&self, ids: &[FileId]) -> Vec<(usize, u64)> {
+        let place = |id: &FileId| ids.iter().position(|other| other == id);
+        self.slow.iter().filter_map(|(id, begins)| Some((place(id)?, *begins))).collect()
     }
 }
 

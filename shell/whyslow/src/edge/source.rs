@@ -1,6 +1,5 @@
 //! One source: its threads, from start to stop.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::mpsc::sync_channel;
@@ -9,11 +8,11 @@ use std::thread::JoinHandle;
 use whyslow_model::Wall;
 use whyslow_sys::clock;
 
+use super::World;
 use super::counters::{Counted, SourceStatus};
-use super::keeper::{Keeper, Memory};
+use super::keeper::Keeper;
 use super::run::{self, Place};
 use super::stop::Stop;
-use super::{World, stored_place};
 use crate::config::{EdgeSource, Input};
 
 /// Harvests that may wait for the keeper.
@@ -39,20 +38,13 @@ impl Source {
         let workers = run::workers(&config);
         let (outbox, inbox) = sync_channel(INBOX);
         let frontier = Arc::new(AtomicI64::new(i64::MIN));
-        let keeper = Keeper {
-            source: Arc::from(&*config.name),
-            config: Arc::clone(&config),
-            world: world.clone(),
-            counted: Arc::clone(&counted),
-            stop: stop.clone(),
+        let keeper = Keeper::new(
+            Arc::clone(&config),
+            world.clone(),
+            Arc::clone(&counted),
+            stop.clone(),
             inbox,
-            workers,
-            rereads: run::rereads(&config),
-            resume: stored_place(&world.db, &config.name).unwrap_or_default(),
-            parts: BTreeMap::new(),
-            seen_parts: BTreeSet::new(),
-            memory: Memory::default(),
-        };
+        );
         let mut source = Self { config, counted, since: clock::wall(), stop, threads: Vec::new() };
         source.spawn(0, "edge-keeper", move || keeper.run());
         for number in 0..workers {

@@ -41,6 +41,8 @@ pub(super) struct Lies {
     pub(super) begins: u64,
     /// Lines of the file that begin before were counted before the last start.
     pub(super) counted_to: u64,
+    /// Slow requests of lines that begin before are stored.
+    pub(super) slow_from: u64,
     /// When it was written, should it bear no time: microseconds since the epoch.
     pub(super) at_us: Option<i64>,
 }
@@ -104,6 +106,7 @@ impl Worker {
     pub(super) fn new(mut parts: Parts) -> Self {
         let now = clock::wall();
         let before_s = parts.resume.as_ref().and_then(|resume| resume.before_s);
+        let frozen = parts.resume.as_ref().map(|r| r.frozen.clone()).unwrap_or_default();
         if let Some(before_s) = before_s {
             parts.windows.handle_gone_before(before_s);
         }
@@ -113,7 +116,8 @@ impl Worker {
             context: Context { near: now, zone_s: parts.zone.offset_s(now) },
             now,
             ticked: Instant::now(),
-            before: resume::Counted { before_s, ..resume::Counted::default() },
+            frozen: frozen.iter().copied().collect(),
+            before: resume::Counted { before_s, frozen },
             oldest: Oldest::default(),
             last_at_us: None,
             place_sent: None,
@@ -122,7 +126,6 @@ impl Worker {
             slow_start_s: now.as_nanos().div_euclid(10_000_000_000) * i64::from(SPAN_S),
             pending: BTreeMap::new(),
             pending_rows: 0,
-            frozen: Vec::new(),
             parts,
         }
     }
@@ -190,6 +193,12 @@ impl Worker {
         };
         let start_s = dated(&mut record, lies, self.now);
         self.last_at_us = record.at_us;
+        if lies.is_none_or(|lies| lies.begins >= lies.slow_from) {
+            self.parts.slow.handle_record(&record);
+            if let Some(lies) = lies {
+                self.oldest.note_slow(lies.file, lies.begins);
+            }
+        }
         if again {
             self.tally.seen_before += 1;
             if self.before.stays(start_s) {
@@ -201,7 +210,6 @@ impl Worker {
         }
         if !again {
             self.parts.numbers.handle_line(record.vip, record.sequence);
-            self.parts.slow.handle_record(&record);
         }
         let gone = start_s < self.parts.windows.gone_before_s();
         let first =
@@ -254,16 +262,22 @@ impl Worker {
     }
 
     /// As [`Worker::tick_with`], whatever the time.
-    #[cfg(test)]
     pub(super) fn tick_at_once(&mut self, resume: impl FnOnce(&Oldest) -> Option<Resume>) {
         self.settle();
         self.send(resume, false);
+    }
+
+    /// Ends the window of slow requests, whatever the time.
+    #[cfg(test)]
+    pub(super) const fn end_slow(&mut self) {
+        self.slow_start_s -= SPAN_S as i64;
     }
 
     /// Gives everything to the others before the end, and waits until it is taken.
     pub(super) fn finish(&mut self, resume: impl FnOnce(&Oldest) -> Option<Resume>) {
         self.parts.windows.finish();
         self.parts.slow.handle_window_end(self.slow_start_s);
+        self.oldest.forget_slow();
         self.gather();
         self.settle();
         self.send(resume, true);
@@ -299,6 +313,7 @@ impl Worker {
         let start_s = self.now.as_nanos().div_euclid(1_000_000_000 * span_s) * span_s;
         if start_s > self.slow_start_s {
             self.parts.slow.handle_window_end(self.slow_start_s);
+            self.oldest.forget_slow();
             self.slow_start_s = start_s;
         }
         self.slow.extend(std::iter::from_fn(|| self.parts.slow.poll_kept()));
@@ -342,7 +357,10 @@ impl Worker {
             frozen: std::mem::take(&mut self.frozen),
             slow: std::mem::take(&mut self.slow),
             slow_counts: std::mem::take(&mut self.slow_counts),
-            resume: resume(&self.oldest),
+            resume: resume(&self.oldest).map(|resume| Resume {
+                frozen: self.before.frozen.iter().copied().filter(|s| *s >= before_s).collect(),
+                ..resume
+            }),
         };
         let refused = if wait {
             self.parts.outbox.send(harvest).err().map(|e| e.0)

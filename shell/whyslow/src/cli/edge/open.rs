@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Stop;
 use super::lines::Part;
+use crate::packed::{first_bytes, packing, unpacked};
 
 /// Bytes of the first input that are looked at to find its format.
 const SAMPLE: usize = 1 << 20;
@@ -66,70 +67,6 @@ fn input(file: &Path) -> io::Result<Input> {
         opened.rewind()?;
     }
     Ok(Input { name, kind: Kind::Stream(unpacked(Box::new(opened))?) })
-}
-
-/// How a file is packed, by its first bytes (RFC 1952, section 2.3.1; RFC 8878, section 3.1.1).
-enum Packing {
-    Gzip,
-    Zstd,
-}
-
-fn packing(first: &[u8]) -> Option<Packing> {
-    match first {
-        [0x1f, 0x8b, ..] => Some(Packing::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
-        _ => None,
-    }
-}
-
-fn first_bytes(input: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let mut first = Vec::new();
-    input.take(4).read_to_end(&mut first)?;
-    Ok(first)
-}
-
-fn unpacked(mut input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
-    let first = first_bytes(&mut input)?;
-    let packing = packing(&first);
-    let whole = Cursor::new(first).chain(input);
-    Ok(match packing {
-        // A rotated log may hold several members behind one another.
-        Some(Packing::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(whole)),
-        Some(Packing::Zstd) => Box::new(Frames::new(Box::new(whole))?),
-        None => Box::new(whole),
-    })
-}
-
-type Zstd =
-    ruzstd::decoding::StreamingDecoder<Box<dyn Read + Send>, ruzstd::decoding::FrameDecoder>;
-
-/// All frames of a zstd file, one behind the other.
-struct Frames(Option<Zstd>);
-
-impl Frames {
-    fn new(input: Box<dyn Read + Send>) -> io::Result<Self> {
-        Zstd::new(input).map(|frame| Self(Some(frame))).map_err(io::Error::other)
-    }
-}
-
-impl Read for Frames {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while let Some(frame) = &mut self.0 {
-            let n = frame.read(into)?;
-            if n > 0 || into.is_empty() {
-                return Ok(n);
-            }
-            let mut input = match self.0.take() {
-                Some(frame) => frame.into_inner(),
-                None => break,
-            };
-            let next = first_bytes(&mut input)?;
-            if !next.is_empty() {
-                *self = Self::new(Box::new(Cursor::new(next).chain(input)))?;
-            }
-        }
-        Ok(0)
-    }
 }
 
 impl Input {

@@ -102,6 +102,7 @@ impl Read {
             file: JOURNAL,
             begins: self.entries,
             counted_to: if again { u64::MAX } else { 0 },
+            slow_from: if again { u64::MAX } else { 0 },
             at_us: entry.realtime_us.and_then(|us| i64::try_from(us).ok()),
         };
         if let Some(start_s) = worker.take(&entry.message, Some(lies)) {

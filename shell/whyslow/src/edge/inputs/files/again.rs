@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::super::super::resume::{FilePlace, Resume};
 use super::super::super::worker::Worker;
 use super::follow::Follow;
+use super::known::Known;
 use super::{Files, names};
 
 impl Files {
@@ -13,35 +14,35 @@ impl Files {
     pub(super) fn go_on(&mut self, worker: &mut Worker) {
         let Some(resume) = worker.resume().cloned() else { return };
         self.first = false;
-        let mut renamed = Vec::new();
+        self.known = Known::stored(resume.known.as_deref().unwrap_or_default());
         for (index, place) in resume.files.iter().enumerate() {
             match self.find(place, resume.from(index)) {
                 Some(mut follow) => {
                     let windows = resume.windows.iter().filter(|(_, file, _)| *file == index);
-                    follow.go_on(place.to, windows.clone().map(|(start, _, from)| (*from, *start)));
+                    let slow_from = resume.slow_from(index);
+                    let begins = windows.clone().map(|(start, _, from)| (*from, *start));
+                    follow.go_on(place.to, slow_from, begins);
                     // Until they are read again they are where to go on from, should we end now.
                     for (start_s, _, from) in windows {
                         worker.oldest().remember(*start_s, follow.id, *from);
                     }
-                    place.path.clone_into(&mut follow.base);
-                    follow.peek(worker);
-                    let name = follow.path.clone();
-                    self.follows.push(follow);
-                    if name != place.path {
-                        renamed.push((&place.path, name));
+                    if slow_from < place.to {
+                        worker.oldest().note_slow(follow.id, slow_from);
                     }
+                    place.path.clone_into(&mut follow.base);
+                    self.follows.push(follow);
                 }
-                None if place.to == 0 => {}
+                // Nothing was ever seen of it.
+                None if place.head_bytes == 0 => {}
                 None => gone(place, &resume, index, worker),
             }
         }
-        // Only now, when all that is known has been found.
-        for (base, name) in renamed {
-            self.add_newer(base, &name, worker);
+        // Before anything newer is read, so that all find their windows open.
+        self.first = resume.known.is_none();
+        for (path, base) in self.look_around(false) {
+            self.add(&path, &base, worker);
         }
-        // What else is there under rotated names was there before, or is told of above.
-        let around = resume.files.iter().flat_map(|place| names::siblings(&place.path));
-        self.old = around.filter_map(|path| names::id(&path).ok()).collect();
+        self.first = false;
     }
 
     fn find(&self, place: &FilePlace, from: u64) -> Option<Follow> {
@@ -52,8 +53,10 @@ impl Files {
         let open = |path: &PathBuf| Follow::open(path, from).ok();
         let fits = |follow: &Follow| {
             let taken = self.follows.iter().any(|known| known.id == follow.id);
+            // Of what had no bytes only its number is known.
             !taken
-                && follow.size() >= place.to
+                && follow.size().is_none_or(|size| size >= place.to)
+                && (place.head_bytes > 0 || follow.id == place.id)
                 && follow.digest(place.head_bytes).is_some_and(|digest| digest == place.digest)
         };
         let found: Vec<Follow> = candidates.iter().filter_map(open).filter(fits).collect();

@@ -6,10 +6,13 @@
 //! bytes files are known again after a restart.
 
 mod again;
+mod contents;
 mod follow;
+mod known;
 mod names;
+mod strays;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,13 +23,13 @@ use super::super::run::{Ended, Place};
 use super::super::worker::{FileId, Worker};
 use crate::config::ReadFrom;
 use follow::{Follow, Turn};
+use known::Known;
+use strays::Around;
 
 /// How often the directory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long to rest when nothing new is there.
 const REST: Duration = Duration::from_millis(100);
-/// Files around whose names others are looked for.
-const LOOKED_AROUND_MAX: usize = 32;
 /// How long a file that lost its name is still watched; writers reopen by then.
 const ORPHAN_FOR: Duration = Duration::from_mins(2);
 
@@ -35,30 +38,20 @@ const ORPHAN_FOR: Duration = Duration::from_mins(2);
 struct Files {
     pattern: PathBuf,
     follows: Vec<Follow>,
-    /// Copies of files that are followed themselves.
-    copies: BTreeSet<FileId>,
+    /// Files that are not to be read: copies, those read to their end, and those that were there
+    /// before the source was.
+    known: Known,
     looked: Option<Instant>,
-    /// Files under rotated names at the last look, and their sizes.
+    /// Files under rotated names at the last look.
     around: BTreeMap<FileId, Around>,
-    /// Those that were there before the source was.
-    old: BTreeSet<FileId>,
     /// Whether files that are there now were there before the source was.
     first: bool,
     read_from: ReadFrom,
 }
 
-/// A file under a rotated name.
-#[derive(Debug)]
-struct Around {
-    path: PathBuf,
-    /// The name it had before.
-    base: PathBuf,
-    size: u64,
-}
-
 pub(super) fn read(pattern: &Path, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
     let mut files = Files::new(pattern, place.config.read_from);
-    files.go_on(worker);
+    files.begin(worker)?;
     loop {
         if place.stop.is_told() {
             worker.finish(|oldest| Some(files.resume(oldest)));
@@ -79,13 +72,21 @@ impl Files {
         Self {
             pattern: pattern.to_owned(),
             follows: Vec::new(),
-            copies: BTreeSet::new(),
+            known: Known::default(),
             looked: None,
             around: BTreeMap::new(),
-            old: BTreeSet::new(),
             first: true,
             read_from,
         }
+    }
+
+    /// Finds the files, and has their place stored before anything is read: what is rotated away
+    /// from then on is found again, whenever the process is killed.
+    fn begin(&mut self, worker: &mut Worker) -> Result<(), String> {
+        self.go_on(worker);
+        self.look(worker)?;
+        worker.tick_at_once(|oldest| Some(self.resume(oldest)));
+        Ok(())
     }
 
     /// How far all files were read.
@@ -94,6 +95,8 @@ impl Files {
         Resume {
             files: self.follows.iter().map(Follow::place).collect(),
             windows: oldest.listed(&ids),
+            slow: oldest.listed_slow(&ids),
+            known: Some(self.known.listed()),
             ..Resume::default()
         }
     }
@@ -124,13 +127,19 @@ impl Files {
         for (path, now) in renamed {
             self.add_newer(&path, &now, worker);
         }
-        self.copies.retain(|id| found.iter().any(|(_, known)| known == id));
-        for (path, id) in found {
-            if !self.copies.contains(&id) && self.follows.iter().all(|f| f.id != id) {
-                self.add(&path, &path, worker);
+        for (path, id) in &found {
+            let known = || Follow::open(path, 0).is_ok_and(|file| self.known.has_number(&file));
+            if self.follows.iter().all(|f| f.id != *id) && !known() {
+                self.add(path, path, worker);
             }
         }
-        self.add_strays(worker);
+        let strays = self.look_around(true);
+        self.known.retain(|id| {
+            self.around.contains_key(&id) || found.iter().any(|(_, named)| *named == id)
+        });
+        for (path, base) in strays {
+            self.add(&path, &base, worker);
+        }
         self.first = false;
         self.forget(worker);
         let behind = self.follows.iter().map(Follow::behind).sum();
@@ -143,47 +152,12 @@ impl Files {
     /// and lost their name while nobody looked.
     fn add_newer(&mut self, base: &Path, than: &Path, worker: &mut Worker) {
         for path in names::newer(base, than) {
-            let known = names::id(&path).map_or(true, |id| self.follows.iter().any(|f| f.id == id));
-            if !known {
+            let Ok(file) = Follow::open(&path, 0) else { continue };
+            let followed = self.follows.iter().any(|f| f.id == file.id);
+            if !followed && !self.known.has(&file) {
                 self.add(&path, base, worker);
             }
         }
-    }
-
-    /// Follows what came under a rotated name since the last look and is nothing we know: a file
-    /// that was written and rotated away in between.
-    fn add_strays(&mut self, worker: &mut Worker) {
-        for follow in &mut self.follows {
-            // An error shows again when it is read.
-            let _ = follow.learn_head();
-        }
-        let bases: BTreeSet<PathBuf> =
-            self.follows.iter().take(LOOKED_AROUND_MAX).map(|f| f.base.clone()).collect();
-        let mut around = BTreeMap::new();
-        for base in bases {
-            for path in names::siblings(&base) {
-                if let Ok(id) = names::id(&path) {
-                    let size = names::size(&path);
-                    around.insert(id, Around { path, base: base.clone(), size });
-                }
-            }
-        }
-        if !self.first {
-            for (id, found) in &around {
-                let known = self.old.contains(id)
-                    || self.copies.contains(id)
-                    || self.follows.iter().any(|f| f.id == *id);
-                // One that still grows may be a copy under way.
-                let settled = self.around.get(id).is_some_and(|before| before.size == found.size);
-                if !known && settled {
-                    self.add(&found.path, &found.base, worker);
-                }
-            }
-            self.old.retain(|id| around.contains_key(id));
-        } else {
-            self.old = around.keys().copied().collect();
-        }
-        self.around = around;
     }
 
     /// Begins to follow a file that was called `base` before any rotation.
@@ -195,8 +169,8 @@ impl Files {
         }
         let from_end = self.first && self.read_from == ReadFrom::End;
         let opened = Follow::open(path, 0).and_then(|follow| {
-            let size = follow.size();
-            if from_end { Follow::open(path, size) } else { Ok(follow) }
+            let size = follow.size().filter(|_| from_end);
+            size.map_or(Ok(follow), |size| Follow::open(path, size))
         });
         let mut follow = match opened {
             Ok(follow) => follow,
@@ -208,7 +182,7 @@ impl Files {
             }
         };
         if self.follows.iter().any(|known| is_copy(&follow, known)) {
-            self.copies.insert(follow.id);
+            self.known.add(&follow);
             return;
         }
         let copies = |known: &Follow| {
@@ -218,21 +192,20 @@ impl Files {
             return;
         }
         base.clone_into(&mut follow.base);
-        follow.peek(worker);
         self.follows.push(follow);
     }
 
     /// Lets go of files that lost their name, have been silent since, and hold no line of a window
     /// that may still change.
     fn forget(&mut self, worker: &mut Worker) {
-        let old = &mut self.old;
+        let known = &mut self.known;
         self.follows.retain_mut(|follow| {
             let over = follow.orphan_since.is_some_and(|since| since.elapsed() > ORPHAN_FOR)
                 && follow.behind() == 0;
             let stays = !over || worker.oldest().has(follow.id);
             if !stays {
                 follow.finish(worker);
-                old.insert(follow.id);
+                known.add(follow);
             }
             stays
         });
@@ -241,8 +214,11 @@ impl Files {
     /// Reads a piece: of the file whose next lines are the oldest, as long as some are behind; a
     /// piece of each after that. False where nothing new is there.
     fn turn(&mut self, worker: &mut Worker) -> bool {
+        self.follows.iter_mut().filter(|f| !f.caught_up).for_each(|f| f.peek(worker));
         let behind = (0..self.follows.len()).filter(|i| !self.follows[*i].caught_up);
-        if let Some(oldest) = behind.min_by_key(|i| self.follows[*i].at_us) {
+        // What has no line yet will have newer ones than all others.
+        let oldest = behind.min_by_key(|i| self.follows[*i].at_us.unwrap_or(i64::MAX));
+        if let Some(oldest) = oldest {
             self.turn_of(oldest, worker);
             return true;
         }
@@ -257,7 +233,15 @@ impl Files {
         let follow = &mut self.follows[index];
         match follow.turn(worker) {
             Ok(Turn::Read) => true,
-            Ok(Turn::AtEnd) => false,
+            Ok(Turn::AtEnd) => {
+                if follow.is_cut() {
+                    follow.go_on(0, 0, std::iter::empty());
+                    worker.count(|t| t.unsure += 1);
+                    let name = follow.path.display();
+                    tracing::warn!("{name} ends before what was read of it when it was not packed");
+                }
+                false
+            }
             Ok(Turn::Truncated) => {
                 self.truncated(index, worker);
                 true
@@ -282,7 +266,7 @@ impl Files {
                 // It is kept as long as windows may still change that it holds lines of.
                 copy.orphan_since = Some(Instant::now());
                 let (base, name) = (follow.base.clone(), copy.path.clone());
-                self.copies.remove(&copy.id);
+                self.known.remove(copy.id);
                 self.follows.push(copy);
                 self.add_newer(&base, &name, worker);
             }
@@ -308,5 +292,9 @@ fn is_copy(new: &Follow, known: &Follow) -> bool {
     known.head().len() >= follow::HEAD_BYTES_SURE && new.begins_with(known.head())
 }
 
+#[cfg(test)]
+mod play;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;

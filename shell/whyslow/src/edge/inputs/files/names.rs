@@ -32,16 +32,20 @@ pub(super) fn matching(pattern: &Path) -> io::Result<Vec<(PathBuf, FileId)>> {
     Ok(found)
 }
 
-/// Files in the same directory whose names begin as this one's: what rotation may have made of it.
+/// Files in the same directory whose names begin as this one's: what rotation may have made of it,
+/// oldest first. A packed file is one of them once what it was packed from is gone.
 pub(super) fn siblings(path: &Path) -> Vec<PathBuf> {
     let name = path.file_name().unwrap_or_default().as_bytes();
     let Ok(entries) = std::fs::read_dir(folder(path)) else { return Vec::new() };
     let mut found: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|other| other != path && !is_packed(other) && other.is_file())
+        .filter(|other| other != path && other.is_file())
+        .filter(|other| !is_packed(other) || is_whole(other))
         .filter(|other| other.file_name().is_some_and(|n| related(name, n.as_bytes())))
         .collect();
-    found.sort();
+    found.sort_by_cached_key(|other| {
+        (age(name, other.file_name().unwrap_or_default().as_bytes()), other.clone())
+    });
     found
 }
 
@@ -71,11 +75,6 @@ pub(super) fn is_rotated(path: &Path, other: &Path) -> bool {
     related(name(path).as_bytes(), name(other).as_bytes())
 }
 
-/// The size of a file; 0 where it is not there.
-pub(super) fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |found| found.len())
-}
-
 /// Whether rotation may have made `other` of a file called `name`: `lb.log.1`, `lb.log-20261121`
 /// and `lb-20261121.log` of `lb.log`.
 fn related(name: &[u8], other: &[u8]) -> bool {
@@ -85,6 +84,9 @@ fn related(name: &[u8], other: &[u8]) -> bool {
 /// Which of two rotated files is newer: a number that counts up is larger, as in dates; one that
 /// counts from the newest is below zero. `None` of a name that rotation does not make.
 fn age(name: &[u8], other: &[u8]) -> Option<i64> {
+    let packed =
+        UNPACKED.iter().find_map(|end| other.strip_suffix(end.as_bytes())?.strip_suffix(b"."));
+    let other = packed.unwrap_or(other);
     let dot = name.iter().rposition(|b| *b == b'.').unwrap_or(name.len());
     let (stem, end) = name.split_at(dot);
     let behind = other.strip_prefix(name);
@@ -106,13 +108,30 @@ pub(super) fn id(path: &Path) -> io::Result<FileId> {
     Ok((found.dev(), found.ino()))
 }
 
+/// Whether a path stands for several.
+pub(super) fn is_pattern(path: &Path) -> bool {
+    path.file_name().is_some_and(is_glob)
+}
+
 fn is_glob(name: &OsStr) -> bool {
     name.as_bytes().iter().any(|b| matches!(b, b'*' | b'?'))
 }
 
-fn is_packed(path: &Path) -> bool {
-    let packed = ["gz", "zst", "xz", "bz2", "lz4"];
-    path.extension().is_some_and(|e| packed.iter().any(|p| e == *p))
+/// Ends of names of packed files that can be read.
+const UNPACKED: [&str; 2] = ["gz", "zst"];
+/// Ends of names of those that cannot.
+const NOT_UNPACKED: [&str; 3] = ["xz", "bz2", "lz4"];
+
+/// Whether a name is that of a packed file.
+pub(super) fn is_packed(path: &Path) -> bool {
+    let mut ends = UNPACKED.iter().chain(&NOT_UNPACKED);
+    path.extension().is_some_and(|e| ends.any(|end| e == *end))
+}
+
+/// Whether a packed file can be read, and is all there: until then, what it is made from is too.
+fn is_whole(path: &Path) -> bool {
+    let readable = path.extension().is_some_and(|e| UNPACKED.iter().any(|end| e == *end));
+    readable && !path.with_extension("").exists()
 }
 
 /// Whether a name fits a pattern of `*` and `?`, in time linear in both but for the last star.
@@ -177,13 +196,19 @@ mod tests {
         let names = |paths: Vec<PathBuf>| -> Vec<String> {
             paths.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
         };
-        assert_eq!(names(siblings(&dir.path().join("lb.log"))), ["lb-20261121.log", "lb.log.1"]);
+        let all = || names(siblings(&dir.path().join("lb.log")));
+        assert_eq!(all(), ["lb.log.2.gz", "lb.log.1", "lb-20261121.log"]);
+        // As long as it is being packed, the file itself is there.
+        std::fs::write(dir.path().join("lb.log.2"), "").unwrap();
+        assert_eq!(all(), ["lb.log.2", "lb.log.1", "lb-20261121.log"]);
+        std::fs::remove_file(dir.path().join("lb.log.2")).unwrap();
         let found = matching(&dir.path().join("lb.log*")).unwrap();
         assert_eq!(names(found.into_iter().map(|f| f.0).collect()), ["lb.log", "lb.log.1"]);
         assert_eq!(matching(&dir.path().join("none")).unwrap(), []);
         std::fs::write(dir.path().join("lb.log.3"), "").unwrap();
         let newer = |than| names(newer(&dir.path().join("lb.log"), &dir.path().join(than)));
-        assert_eq!((newer("lb.log.3"), newer("lb.log.1")), (vec!["lb.log.1".to_owned()], vec![]));
+        assert_eq!(newer("lb.log.3"), ["lb.log.2.gz", "lb.log.1"]);
+        assert_eq!(newer("lb.log.1"), [""; 0]);
         assert_eq!(newer("lb.log"), [""; 0]);
     }
 }

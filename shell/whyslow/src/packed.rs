@@ -1,0 +1,78 @@
+//! Packed files, read as what they hold: gzip and zstd.
+
+use std::io::{self, Cursor, Read};
+
+/// How a file is packed, by its first bytes (RFC 1952, section 2.3.1; RFC 8878, section 3.1.1).
+pub(crate) enum Packing {
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+/// How what begins with these bytes is packed; `None` where it is not.
+pub(crate) fn packing(first: &[u8]) -> Option<Packing> {
+    match first {
+        [0x1f, 0x8b, ..] => Some(Packing::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
+        _ => None,
+    }
+}
+
+/// The bytes by which it is told how an input is packed; fewer where it is shorter.
+///
+/// # Errors
+/// As reading does.
+pub(crate) fn first_bytes(input: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut first = Vec::new();
+    input.take(4).read_to_end(&mut first)?;
+    Ok(first)
+}
+
+/// What an input holds, unpacked on the way where it is packed.
+///
+/// # Errors
+/// As reading does, and where a packed input's first frame is none.
+pub(crate) fn unpacked(mut input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let first = first_bytes(&mut input)?;
+    let packing = packing(&first);
+    let whole = Cursor::new(first).chain(input);
+    Ok(match packing {
+        // A rotated log may hold several members behind one another.
+        Some(Packing::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+        Some(Packing::Zstd) => Box::new(Frames::new(Box::new(whole))?),
+        None => Box::new(whole),
+    })
+}
+
+type Zstd =
+    ruzstd::decoding::StreamingDecoder<Box<dyn Read + Send>, ruzstd::decoding::FrameDecoder>;
+
+/// All frames of a zstd file, one behind the other.
+struct Frames(Option<Zstd>);
+
+impl Frames {
+    fn new(input: Box<dyn Read + Send>) -> io::Result<Self> {
+        Zstd::new(input).map(|frame| Self(Some(frame))).map_err(io::Error::other)
+    }
+}
+
+impl Read for Frames {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some(frame) = &mut self.0 {
+            let n = frame.read(into)?;
+            if n > 0 || into.is_empty() {
+                return Ok(n);
+            }
+            let mut input = match self.0.take() {
+                Some(frame) => frame.into_inner(),
+                None => break,
+            };
+            let next = first_bytes(&mut input)?;
+            if !next.is_empty() {
+                *self = Self::new(Box::new(Cursor::new(next).chain(input)))?;
+            }
+        }
+        Ok(0)
+    }
+}
