@@ -7,6 +7,10 @@ use crate::syslog;
 
 /// How many lines are looked at.
 pub const FIRST_LINES: usize = 1000;
+/// Rejected lines that are kept of a live log, from which its format is guessed.
+const KEPT_LINES: usize = 8;
+/// Bytes of a line that are kept of a live log; a longer one says nothing of its format.
+const KEPT_BYTES: usize = 16 << 10;
 
 /// What the first lines say of a format.
 #[derive(Clone, Debug)]
@@ -65,6 +69,75 @@ pub fn check(parser: &dyn Parse, lines: &[&[u8]], context: &Context) -> SelfChec
 /// The format that a single line is of; the first in the list of several.
 pub fn of_line(line: &[u8], context: &Context) -> Option<&'static Format> {
     best(&[line], context)
+}
+
+/// The same check of a log that is read as it grows: of its first lines, then of each further
+/// [`FIRST_LINES`] anew.
+#[derive(Debug, Default)]
+pub struct LiveCheck {
+    parsed: usize,
+    notices: usize,
+    of: usize,
+    /// The first rejected ones, each with its number and why.
+    rejected: Vec<(usize, Reject, Vec<u8>)>,
+    /// Whether there were other lines before these.
+    later: bool,
+    /// Whether a line came since it was judged.
+    news: bool,
+}
+
+impl LiveCheck {
+    /// A line that was read as a request.
+    pub const fn handle_parsed(&mut self) {
+        self.parsed += 1;
+        self.of += 1;
+        self.news = true;
+    }
+
+    /// A line that was not.
+    pub fn handle_rejected(&mut self, line: &[u8], reject: Reject, is_notice: bool) {
+        self.notices += usize::from(is_notice);
+        if !is_notice && self.rejected.len() < KEPT_LINES && line.len() <= KEPT_BYTES {
+            self.rejected.push((self.of, reject, line.to_vec()));
+        }
+        self.of += 1;
+        self.news = true;
+    }
+
+    /// What is to be said of the lines so far, in one line; outside, `None` where no line came
+    /// since it was asked last. `is_known` is false while a format is still looked for.
+    pub fn poll_text(&mut self, context: &Context, is_known: bool) -> Option<Option<String>> {
+        if !std::mem::take(&mut self.news) {
+            return None;
+        }
+        let text = self.text(context, is_known);
+        if self.of >= FIRST_LINES {
+            *self = Self { later: true, ..Self::default() };
+        }
+        Some(text)
+    }
+
+    fn text(&self, context: &Context, is_known: bool) -> Option<String> {
+        let (number, reject, line) = self.rejected.first()?;
+        if is_well(self.parsed, self.notices, self.of) {
+            return None;
+        }
+        let lines: Vec<&[u8]> = self.rejected.iter().map(|(_, _, line)| &**line).collect();
+        let guess = best(&lines, context).filter(|_| is_known);
+        let guess = guess.map(|format| specific(format, &lines, context));
+        let (parsed, of, which) = (self.parsed, self.of, if self.later { "last" } else { "first" });
+        let sentence = sentence(
+            &format!("{parsed} of the {which} {of} lines parsed"),
+            *number,
+            line,
+            *reject,
+            guess,
+        );
+        Some(match guess {
+            Some(guess) => format!("{sentence}; use format: {}", guess.name),
+            None => format!("{sentence}; give the balancer's own format string as format:"),
+        })
+    }
 }
 
 fn first<'a, 'l>(lines: &'a [&'l [u8]]) -> &'a [&'l [u8]] {
@@ -128,9 +201,13 @@ impl Tally {
 
     /// Whether nothing need be said: nine in ten of the lines that could be requests parse.
     const fn is_well(&self, of: usize) -> bool {
-        let requests = of.saturating_sub(self.notices);
-        self.first_rejected.is_none() || self.parsed * 10 >= requests * 9 && self.parsed > 0
+        self.first_rejected.is_none() || is_well(self.parsed, self.notices, of)
     }
+}
+
+const fn is_well(parsed: usize, notices: usize, of: usize) -> bool {
+    let requests = of.saturating_sub(notices);
+    parsed * 10 >= requests * 9 && parsed > 0
 }
 
 fn judged(tally: &Tally, lines: &[&[u8]], guess: Option<&'static Format>) -> SelfCheck {
@@ -141,17 +218,30 @@ fn judged(tally: &Tally, lines: &[&[u8]], guess: Option<&'static Format>) -> Sel
     };
     let counted = format!("{parsed} of the first {of} lines parsed");
     let line = lines.get(number).copied().unwrap_or_default();
-    let number = number + 1;
-    if let Some(guess) = guess {
-        let header = header(line);
-        check.sentence =
-            Some(format!("{counted}; line {number} looks like {}{header}", guess.looks_like));
-        check.hint = Some(format!("use --format {}", guess.name));
-    } else {
-        check.sentence = Some(format!("{counted}; line {number} is of no known format ({reject})"));
-        check.hint = Some("give the balancer's own format string to --format".to_owned());
-    }
+    check.sentence = Some(sentence(&counted, number, line, reject, guess));
+    check.hint = Some(match guess {
+        Some(guess) => format!("use --format {}", guess.name),
+        None => "give the balancer's own format string to --format".to_owned(),
+    });
     check
+}
+
+/// What is wrong with lines, shown by one of them.
+fn sentence(
+    counted: &str,
+    number: usize,
+    line: &[u8],
+    reject: Reject,
+    guess: Option<&Format>,
+) -> String {
+    let number = number + 1;
+    match guess {
+        Some(guess) => {
+            let header = header(line);
+            format!("{counted}; line {number} looks like {}{header}", guess.looks_like)
+        }
+        None => format!("{counted}; line {number} is of no known format ({reject})"),
+    }
 }
 
 /// What a line lacks that other tools insist on.
@@ -246,6 +336,33 @@ mod tests {
             found.text().unwrap(),
             "0 of the first 2 lines parsed; line 1 is of no known format (malformed the client); \
              give the balancer's own format string to --format"
+        );
+    }
+
+    #[test]
+    fn a_live_log_is_checked_from_its_first_line_on_and_again_later() {
+        let mut check = LiveCheck::default();
+        assert_eq!(check.poll_text(&context(), true), None);
+        let line = format!("{HEADER}{TCP}");
+        let reject = Reject::Malformed("the timers");
+        check.handle_rejected(line.as_bytes(), reject, false);
+        let looks = "line 1 looks like HAProxy tcplog without hostname; use format: haproxy-tcp";
+        let text = check.poll_text(&context(), true).unwrap().unwrap();
+        assert_eq!(text, format!("0 of the first 1 lines parsed; {looks}"));
+        assert_eq!(check.poll_text(&context(), true), None);
+        (1..FIRST_LINES).for_each(|_| check.handle_rejected(line.as_bytes(), reject, false));
+        let text = check.poll_text(&context(), true).unwrap().unwrap();
+        assert_eq!(text, format!("0 of the first 1000 lines parsed; {looks}"));
+        // From then on of each thousand: it ends where lines parse.
+        (0..9).for_each(|_| check.handle_parsed());
+        check.handle_rejected(b"what is this", reject, false);
+        assert_eq!(check.poll_text(&context(), true), Some(None));
+        check.handle_rejected(b"and that", reject, false);
+        let text = check.poll_text(&context(), true).unwrap().unwrap();
+        assert_eq!(
+            text,
+            "9 of the last 11 lines parsed; line 10 is of no known format (malformed the timers); \
+             give the balancer's own format string as format:"
         );
     }
 

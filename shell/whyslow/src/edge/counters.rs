@@ -43,6 +43,8 @@ pub struct Tally {
     pub unstored_windows: u64,
     /// The last line that was rejected, and why.
     pub sample: Option<Sample>,
+    /// The last line of each reason.
+    pub samples: BTreeMap<Reject, Sample>,
     /// The latest time a request bore, in microseconds since the epoch.
     pub newest_at_us: Option<i64>,
 }
@@ -64,6 +66,9 @@ impl Sample {
     }
 }
 
+/// Reasons of which a sample is kept: more than any format has.
+const SAMPLES_MAX: usize = 64;
+
 impl Tally {
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Self) {
@@ -84,7 +89,28 @@ impl Tally {
         if other.sample.is_some() {
             self.sample.clone_from(&other.sample);
         }
+        for (reason, sample) in &other.samples {
+            self.keep(*reason, || sample.clone());
+        }
         self.newest_at_us = self.newest_at_us.max(other.newest_at_us);
+    }
+
+    /// Counts a line that was rejected; the first of its reason is kept as a sample.
+    pub(super) fn rejected_line(&mut self, reason: Reject, line: &[u8]) {
+        let count = self.rejected.entry(reason).or_default();
+        *count += 1;
+        if *count == 1 {
+            let sample = Sample::of(reason, line);
+            self.keep(reason, || sample.clone());
+            self.sample = Some(sample);
+        }
+    }
+
+    /// Keeps a sample of a reason, where there is room.
+    fn keep(&mut self, reason: Reject, sample: impl Fn() -> Sample) {
+        if self.samples.len() < SAMPLES_MAX || self.samples.contains_key(&reason) {
+            self.samples.insert(reason, sample());
+        }
     }
 
     /// Lines that were rejected for whatever reason.
@@ -110,6 +136,8 @@ pub struct Gauges {
     pub format: Option<&'static str>,
     /// Why nothing is read, where something stands in the way.
     pub problem: Option<String>,
+    /// Why lines are not read as requests, where most are not; read as a problem of the source.
+    pub misread: Option<String>,
 }
 
 /// One source's counters, shared by its workers.
@@ -154,7 +182,9 @@ impl Counted {
             add_windows(&mut sum.windows, &one.windows);
             sum.format = sum.format.or(one.format);
             sum.problem = sum.problem.or_else(|| one.problem.clone());
+            sum.misread = sum.misread.or_else(|| one.misread.clone());
         }
+        sum.problem = sum.problem.or_else(|| sum.misread.clone());
         (tally, sum)
     }
 }
@@ -219,5 +249,21 @@ mod tests {
         assert!(sample.line.starts_with(r"\x00x\x1b[31myy"), "{}", sample.line);
         assert!(sample.line.len() < 300);
         assert_eq!(sum.newest_at_us, Some(5));
+    }
+
+    #[test]
+    fn a_sample_of_each_reason_stays_and_lines_that_do_not_parse_are_a_problem() {
+        let counted = Counted::new(Seed(1), false);
+        let mut tally = Tally::default();
+        tally.rejected_line(Reject::Malformed("date"), b"first");
+        tally.rejected_line(Reject::Malformed("date"), b"second");
+        tally.rejected_line(Reject::Incomplete("status"), b"third");
+        counted.add(&tally);
+        counted.add(&Tally::default());
+        counted.gauge(1, |g| g.misread = Some("0 of the first 9 lines parsed".to_owned()));
+        let (sum, gauges) = counted.read();
+        let lines: Vec<_> = sum.samples.values().map(|sample| &*sample.line).collect();
+        assert_eq!((sum.rejected(), lines), (3, vec!["third", "first"]));
+        assert_eq!(gauges.problem.as_deref(), Some("0 of the first 9 lines parsed"));
     }
 }

@@ -55,6 +55,11 @@ impl Reading {
         }
     }
 
+    /// Whether a format is asked for, or was found.
+    pub(super) const fn is_known(&self) -> bool {
+        !matches!(self, Self::Searching(_))
+    }
+
     /// Looks for the format that takes `line`, where none is known yet.
     pub(super) fn look_at(&mut self, line: &[u8], context: &Context) {
         let Self::Searching(tried) = self else { return };

@@ -133,6 +133,7 @@ pub(super) fn worker(place: &Place) -> Worker {
     };
     Worker::new(Parts {
         number: place.number,
+        name: Arc::from(&*config.name),
         part: if rereads(config) { 1 } else { LIVES.fetch_add(1, Ordering::Relaxed) + 1 },
         counted: Arc::clone(&place.counted),
         reading,

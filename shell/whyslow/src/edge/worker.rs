@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
+use whyslow_edge::auto::LiveCheck;
 use whyslow_edge::completeness::{Loss, Numbers};
 use whyslow_edge::format::{Context, Reject, Scratch};
 use whyslow_edge::framing::Frame;
@@ -16,7 +17,7 @@ use whyslow_model::Wall;
 use whyslow_model::limits::{EDGE_SLOW_WAITING_MAX, EDGE_WINDOWS_OPEN_MAX};
 use whyslow_sys::clock;
 
-use super::counters::{self, Gauges, Sample, Tally};
+use super::counters::{self, Gauges, Tally};
 use super::keeper::Harvest;
 use super::reading::Reading;
 use super::resume::{self, Oldest, Resume, SPAN_S};
@@ -58,6 +59,8 @@ impl Lies {
 pub(super) struct Parts {
     /// Its number within the source.
     pub(super) number: usize,
+    /// The source's name.
+    pub(super) name: Arc<str>,
     /// Tells this worker's windows from those of others, and of its own earlier lives.
     pub(super) part: u64,
     pub(super) counted: Arc<counters::Counted>,
@@ -81,6 +84,9 @@ pub(super) struct Parts {
 pub(super) struct Worker {
     parts: Parts,
     tally: Tally,
+    /// Whether lines are what the format says, and what was said of that last.
+    check: LiveCheck,
+    misread: Option<String>,
     scratch: Scratch,
     context: Context,
     now: Wall,
@@ -112,6 +118,8 @@ impl Worker {
         }
         Self {
             tally: Tally::default(),
+            check: LiveCheck::default(),
+            misread: None,
             scratch: Scratch::default(),
             context: Context { near: now, zone_s: parts.zone.offset_s(now) },
             now,
@@ -182,15 +190,19 @@ impl Worker {
         let read = self.parts.reading.read(line, &self.context, &mut self.scratch);
         let mut record = match read {
             Ok(record) => record,
-            Err(_) if again => {
-                self.tally.seen_before += 1;
-                return None;
-            }
             Err(reason) => {
-                rejected(&mut self.tally, reason, line);
+                let is_notice =
+                    matches!(reason, Reject::NotARequest(_)) && self.parts.reading.is_known();
+                self.check.handle_rejected(line, reason, is_notice);
+                if again {
+                    self.tally.seen_before += 1;
+                } else {
+                    self.tally.rejected_line(reason, line);
+                }
                 return None;
             }
         };
+        self.check.handle_parsed();
         let start_s = dated(&mut record, lies, self.now);
         self.last_at_us = record.at_us;
         if lies.is_none_or(|lies| lies.begins >= lies.slow_from) {
@@ -305,6 +317,20 @@ impl Worker {
         self.parts.counted.add(&std::mem::take(&mut self.tally));
         let (format, windows) = (self.parts.reading.found(), self.parts.windows.counters());
         self.gauge(|g| (g.format, g.windows) = (format, windows));
+        self.check_format();
+    }
+
+    /// Says it where lines are not what the format says.
+    fn check_format(&mut self) {
+        let known = self.parts.reading.is_known();
+        let Some(text) = self.check.poll_text(&self.context, known) else { return };
+        match (&self.misread, &text) {
+            (None, Some(text)) => tracing::warn!("source {}: {text}", self.parts.name),
+            (Some(_), None) => tracing::info!("source {}: lines parse again", self.parts.name),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        self.misread.clone_from(&text);
+        self.gauge(|g| g.misread = text);
     }
 
     /// Ends the window of slow requests, by our own clock.
@@ -380,14 +406,6 @@ impl Worker {
                 self.pending = harvest.windows.into_iter().map(|w| (w.start_s, w)).collect();
             }
         }
-    }
-}
-
-fn rejected(tally: &mut Tally, reason: Reject, line: &[u8]) {
-    let count = tally.rejected.entry(reason).or_default();
-    *count += 1;
-    if *count == 1 {
-        tally.sample = Some(Sample::of(reason, line));
     }
 }
 

@@ -32,7 +32,7 @@ struct Source {
     found_format: Option<&'static str>,
     service: Option<String>,
     since: Wall,
-    /// Why nothing is read, where something stands in the way.
+    /// Why nothing is read, or why most lines are not requests of the format, and what to do.
     problem: Option<String>,
     lines: Lines,
     /// Lines the balancer, or the kernel, says there were, and how many of them came; absent where
@@ -68,7 +68,10 @@ struct Lines {
     too_long: u64,
     seen_before: u64,
     by_reason: BTreeMap<String, u64>,
+    /// The last line that was rejected.
     sample: Option<Sample>,
+    /// A line of each reason.
+    samples: Vec<Sample>,
 }
 
 /// How each source fares.
@@ -86,6 +89,7 @@ fn source(of: SourceStatus) -> Source {
         seen_before: tally.seen_before,
         by_reason: tally.rejected.iter().map(|(reason, n)| (reason.to_string(), *n)).collect(),
         sample: tally.sample,
+        samples: tally.samples.into_values().collect(),
     };
     Source {
         name,
@@ -199,7 +203,9 @@ const GAUGES: [Family; 5] = [
     ("whyslow_edge_socket_buffer_bytes", "Bytes the kernel may keep for datagram sockets.", |s| {
         s.gauges.buffer_bytes
     }),
-    ("whyslow_edge_problem", "1 while something stands in the way of reading.", |s| {
-        u64::from(s.gauges.problem.is_some())
-    }),
+    (
+        "whyslow_edge_problem",
+        "1 while something stands in the way of reading, or most lines are not of the format.",
+        |s| u64::from(s.gauges.problem.is_some()),
+    ),
 ];

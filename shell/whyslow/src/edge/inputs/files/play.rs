@@ -67,6 +67,7 @@ fn worker(config: &EdgeSource, counted: &Arc<Counted>, db: &Db) -> (Worker, Rece
     };
     let worker = Worker::new(Parts {
         number: 0,
+        name: Arc::from("lb"),
         part: 1,
         counted: Arc::clone(counted),
         reading: Reading::of(&config.format).unwrap(),
@@ -93,6 +94,10 @@ impl Play {
     }
 
     pub(super) fn from(pattern: &str, read_from: ReadFrom) -> Self {
+        Self::in_format(pattern, read_from, "auto")
+    }
+
+    pub(super) fn in_format(pattern: &str, read_from: ReadFrom, format: &str) -> Self {
         let (dir, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let db = Db::open(data.path(), StoreOptions::default()).unwrap();
@@ -104,7 +109,9 @@ impl Play {
             db,
         };
         let input = format!("file:{}/{pattern}", dir.path().display());
-        let config = serde_json::json!({"name": "lb", "input": input, "time_zone": "UTC"});
+        let config = serde_json::json!(
+            {"name": "lb", "input": input, "format": format, "time_zone": "UTC"}
+        );
         let config: Arc<EdgeSource> = Arc::new(serde_json::from_value(config).unwrap());
         let counted = Arc::new(Counted::new(Seed(1), false));
         let (worker, inbox) = worker(&config, &counted, &world.db);
@@ -242,6 +249,11 @@ impl Play {
         self.turns(usize::MAX);
         self.harvest(0);
         self.counted.read().0
+    }
+
+    /// What is said to be wrong with the source.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.counted.read().1.problem
     }
 
     /// Reads, and finds each line that was written counted once.

@@ -144,3 +144,25 @@ fn every_line_is_in_its_window_once_over_kills_and_rotations() {
         play.all_stored("after another restart");
     }
 }
+
+#[test]
+fn lines_of_another_format_are_a_problem_of_the_source_until_they_parse() {
+    let mut play = Play::in_format("lb.log", ReadFrom::Beginning, "nginx");
+    play.write("lb.log", 1000);
+    play.read();
+    assert_eq!(
+        play.problem().unwrap(),
+        "0 of the first 1000 lines parsed; line 1 looks like HAProxy httplog without syslog \
+         header; use format: haproxy-http"
+    );
+    let tally = play.read();
+    let samples: Vec<_> = tally.samples.values().map(|s| s.line.starts_with("10.0.0.1")).collect();
+    assert_eq!(samples, [true]);
+    let mut play = Play::of("lb.log");
+    fs::write(play.path("lb.log"), "what is this\n").unwrap();
+    play.read();
+    assert!(play.problem().unwrap().starts_with("0 of the first 1 lines parsed; line 1 is of no"));
+    play.write("lb.log", 20);
+    play.read();
+    assert_eq!(play.problem(), None);
+}

@@ -153,7 +153,7 @@ impl Read<'_> {
 pub fn source(status: &SourceStatus) -> Source {
     let (tally, gauges) = (&status.tally, &status.gauges);
     let sample = |reason: &str| {
-        let sample = tally.sample.as_ref().filter(|sample| sample.reason == reason);
+        let sample = tally.samples.values().find(|sample| sample.reason == reason);
         sample.map_or_else(String::new, |sample| sample.line.clone())
     };
     let rejects = tally.rejected.iter().map(|(reason, count)| (reason.to_string(), *count));
