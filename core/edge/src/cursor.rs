@@ -209,6 +209,17 @@ fn near(text: &[u8], byte: u8) -> Option<usize> {
     tail.iter().position(|&b| b == byte).map(|offset| at + offset)
 }
 
+/// Whether `word` ends in a colon and one to seven digits; false too of a word shorter than eight
+/// bytes.
+#[inline(always)]
+pub(crate) fn ends_in_port(word: &[u8]) -> bool {
+    let Some(&eight) = word.last_chunk::<8>() else { return false };
+    let digits = u64::from_le_bytes(eight) ^ ZEROS;
+    let others = (((digits & !HIGH_BITS) + ABOVE_NINE) | digits) & HIGH_BITS;
+    let port = others.leading_zeros() / 8;
+    (1..=7).contains(&port) && eight[7 - port as usize] == b':'
+}
+
 const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 const ABOVE_NINE: u64 = u64::from_le_bytes([0x80 - 10; 8]);
 const HIGH_BITS: u64 = u64::from_le_bytes([0x80; 8]);

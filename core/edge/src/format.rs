@@ -22,6 +22,27 @@ pub struct Scratch {
     pub last: crate::stamp::LastStamp,
     /// The last syslog header, for the same reason.
     pub header: crate::syslog::LastHeader,
+    /// What will be read of the records.
+    pub wanted: Wanted,
+}
+
+/// Which parts of a record will be read at all. A parser may leave out the others, as if the line
+/// did not tell them; which lines it takes does not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The client's address and port.
+    pub client: bool,
+    /// Method, host and path, and whether the line was cut inside them.
+    pub request: bool,
+    /// The phases other than connecting and waiting for the server, and how well all are known.
+    pub phases: bool,
+}
+
+impl Default for Wanted {
+    /// Everything.
+    fn default() -> Self {
+        Self { client: true, request: true, phases: true }
+    }
 }
 
 /// Why a line is not a request of this format.
@@ -50,6 +71,23 @@ pub trait Parse: Send + Sync + std::fmt::Debug {
         context: &Context,
         scratch: &'a mut Scratch,
     ) -> Result<Record<'a>, Reject>;
+
+    /// The same into a record that holds nothing yet, for who reads millions: a record is large,
+    /// and handing it on costs as much as reading it. What it holds of a rejected line means
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Reject`], by which the line is counted.
+    fn parse_into<'a>(
+        &self,
+        line: &'a [u8],
+        context: &Context,
+        scratch: &'a mut Scratch,
+        record: &mut Record<'a>,
+    ) -> Result<(), Reject> {
+        *record = self.parse(line, context, scratch)?;
+        Ok(())
+    }
 }
 
 /// A format's entry in the list.

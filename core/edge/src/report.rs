@@ -11,6 +11,7 @@ use whyslow_model::limits::{EDGE_NAMES_MAX, EDGE_REPORT_CLIENTS_MAX, EDGE_REPORT
 use whyslow_model::seeded::Seed;
 
 use crate::client::{network_of, prefix_of};
+use crate::format::Wanted;
 use crate::names::Names;
 use crate::record::Record;
 use crate::routes::{RouteTable, Routes};
@@ -89,6 +90,18 @@ pub struct Options {
     pub seed: Seed,
     /// Whether each phase is wanted too, which costs about as much as all the rest.
     pub phases: bool,
+}
+
+impl Options {
+    /// What the report reads of each record.
+    pub fn wanted(&self) -> Wanted {
+        let by = |field| self.by.iter().any(|by| by.contains(&field));
+        Wanted {
+            client: by(Field::ClientAsn) || by(Field::ClientPrefix),
+            request: by(Field::Route),
+            phases: self.phases,
+        }
+    }
 }
 
 /// A field's value in a key.

@@ -65,19 +65,37 @@ pub fn read<'a>(
     context: &Context,
     scratch: &'a mut Scratch,
 ) -> Result<Record<'a>, Reject> {
+    // The record is given where it was made: it is large.
+    let mut read = Ok(Record::default());
+    if let Ok(record) = &mut read
+        && let Err(reject) = read_into(parser, line, context, scratch, record)
+    {
+        read = Err(reject);
+    }
+    read
+}
+
+/// The same into a record that holds nothing yet; see [`Parse::parse_into`].
+///
+/// # Errors
+/// [`Reject`] of the text without its header.
+#[inline]
+pub fn read_into<'a>(
+    parser: &dyn Parse,
+    line: &'a [u8],
+    context: &Context,
+    scratch: &'a mut Scratch,
+    record: &mut Record<'a>,
+) -> Result<(), Reject> {
     let text = match scratch.header.cut_again(line) {
         Some(text) => text,
         None => text_of(parser, line, context, scratch),
     };
-    // The record is given where it was made: it is large.
-    let mut read = parser.parse(text, context, scratch);
-    if let Ok(record) = &mut read
-        && record.at_us.is_none()
-        && text.len() < line.len()
-    {
+    parser.parse_into(text, context, scratch, record)?;
+    if record.at_us.is_none() && text.len() < line.len() {
         record.at_us = cut(line).0.and_then(|header| header.at_us(context));
     }
-    read
+    Ok(())
 }
 
 /// What is left of a line without its header, if it is one; the header is remembered.

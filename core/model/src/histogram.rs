@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Buckets to a doubling: Prometheus' native schema 5, so a value is known within ±1.09 %.
 pub const BUCKETS_PER_DOUBLING: i32 = 32;
 
-/// Distinct buckets up to which a histogram is a sorted list; beyond it is an array.
+/// Observations up to which a histogram is the list of their buckets; beyond it is an array.
 const FEW_MAX: usize = 64;
 
 /// How many observations fell into each bucket; bucket `i` holds seconds in
@@ -20,20 +20,23 @@ pub struct Histogram {
     counts: Counts,
 }
 
-/// Most histograms are of rare keys and hold a handful of buckets; the few of busy keys are hot.
+/// Most histograms are of rare keys and hold a handful of observations; the few of busy keys are
+/// hot, and the smaller their counts are the more of them the processor's caches hold.
 #[derive(Clone, Debug)]
 enum Counts {
-    /// Ascending by bucket; at most [`FEW_MAX`], and each count fits.
-    Few(Vec<(i16, u16)>),
-    Many(Many),
+    /// Each observation's bucket, as they came; at most [`FEW_MAX`].
+    Few(Vec<i16>),
+    /// Every count fits.
+    Narrow(Many<u16>),
+    Wide(Many<u64>),
 }
 
 #[derive(Clone, Debug)]
-struct Many {
+struct Many<T> {
     /// The bucket of `counts[0]`.
     first: i32,
     /// Never empty.
-    counts: Vec<u64>,
+    counts: Vec<T>,
 }
 
 impl Default for Counts {
@@ -71,19 +74,9 @@ impl Histogram {
     pub fn merge(&mut self, other: &Self) {
         self.zero += other.zero;
         match &other.counts {
-            Counts::Few(few) => {
-                few.iter().for_each(|(index, n)| self.add(i32::from(*index), u64::from(*n)));
-            }
-            Counts::Many(theirs) => {
-                let mine = self.become_many(theirs.first);
-                mine.reach(theirs.first);
-                let last =
-                    theirs.first + i32::try_from(theirs.counts.len()).unwrap_or(i32::MAX) - 1;
-                let from = mine.reach(last) + 1 - theirs.counts.len();
-                for (mine, n) in mine.counts[from..].iter_mut().zip(&theirs.counts) {
-                    *mine += n;
-                }
-            }
+            Counts::Few(few) => few.iter().for_each(|index| self.add(i32::from(*index), 1)),
+            Counts::Narrow(many) => self.merge_many(many.first, &many.counts),
+            Counts::Wide(many) => self.merge_many(many.first, &many.counts),
         }
     }
 
@@ -94,22 +87,28 @@ impl Histogram {
 
     /// Buckets that are not empty, ascending: index and count; zeros apart.
     pub fn buckets(&self) -> impl Iterator<Item = (i32, u64)> {
-        let (few, first, many) = match &self.counts {
-            Counts::Few(few) => (few.as_slice(), 0, &[][..]),
-            Counts::Many(many) => (&[][..], many.first, many.counts.as_slice()),
+        let (few, first, narrow, wide) = match &self.counts {
+            Counts::Few(few) => (in_order(few), 0, &[][..], &[][..]),
+            Counts::Narrow(many) => (Vec::new(), many.first, many.counts.as_slice(), &[][..]),
+            Counts::Wide(many) => (Vec::new(), many.first, &[][..], many.counts.as_slice()),
         };
-        let few = few.iter().map(|(index, n)| (i32::from(*index), u64::from(*n)));
-        few.chain((first..).zip(many.iter().copied()).filter(|(_, n)| *n > 0))
+        let many = narrow.iter().map(|n| u64::from(*n)).chain(wide.iter().copied());
+        few.into_iter().chain((first..).zip(many).filter(|(_, n)| *n > 0))
     }
 
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
-        self.zero + self.buckets().map(|(_, n)| n).sum::<u64>()
+        let counted = match &self.counts {
+            Counts::Few(few) => few.len() as u64,
+            Counts::Narrow(many) => many.counts.iter().map(|n| u64::from(*n)).sum(),
+            Counts::Wide(many) => many.counts.iter().sum(),
+        };
+        self.zero + counted
     }
 
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.zero == 0 && self.buckets().next().is_none()
+        self.zero == 0 && matches!(&self.counts, Counts::Few(few) if few.is_empty())
     }
 
     /// How many lie at or below the bound `2^(index/32)` seconds.
@@ -147,69 +146,93 @@ impl Histogram {
 
     #[inline]
     fn add(&mut self, index: i32, n: u64) {
-        if let Counts::Many(many) = &mut self.counts
-            && let Ok(at) = usize::try_from(index - many.first)
-            && let Some(count) = many.counts.get_mut(at)
+        if let Counts::Narrow(many) = &mut self.counts
+            && let Some(count) = many.at(index)
+            && let Some(sum) = u16::try_from(n).ok().and_then(|n| count.checked_add(n))
         {
-            *count += n;
+            *count = sum;
         } else {
             self.add_apart(index, n);
         }
     }
 
-    /// Adds to a bucket that has no place in an array yet.
+    /// Adds to a bucket that has no place in an array of small counts yet.
     fn add_apart(&mut self, index: i32, n: u64) {
-        if let Counts::Few(few) = &mut self.counts
-            && let (Ok(index), Ok(n)) = (i16::try_from(index), u16::try_from(n))
-        {
-            match few.binary_search_by_key(&index, |(i, _)| *i) {
-                Ok(at) if few[at].1.checked_add(n).is_some() => {
-                    few[at].1 += n;
-                    return;
-                }
-                Err(at) if few.len() < FEW_MAX => {
-                    few.insert(at, (index, n));
-                    return;
-                }
-                Ok(_) | Err(_) => {}
+        if let Counts::Few(few) = &mut self.counts {
+            let room = FEW_MAX - few.len();
+            if let (Ok(short), Ok(n)) = (i16::try_from(index), usize::try_from(n))
+                && n <= room
+            {
+                few.extend(std::iter::repeat_n(short, n));
+                return;
             }
+            self.counts = Counts::Narrow(Many::of(few, index));
         }
-        let many = self.become_many(index);
-        let at = many.reach(index);
-        many.counts[at] += n;
+        if let Counts::Narrow(many) = &mut self.counts {
+            let count = many.reach(index);
+            if let Some(sum) = u16::try_from(n).ok().and_then(|n| count.checked_add(n)) {
+                *count = sum;
+                return;
+            }
+            let counts = many.counts.iter().map(|n| u64::from(*n)).collect();
+            self.counts = Counts::Wide(Many { first: many.first, counts });
+        }
+        if let Counts::Wide(many) = &mut self.counts {
+            *many.reach(index) += n;
+        }
     }
 
-    /// Makes it an array, one that begins at `index` where it is empty.
-    fn become_many(&mut self, index: i32) -> &mut Many {
-        if let Counts::Few(few) = &self.counts {
-            let first = few.first().map_or(index, |(first, _)| i32::from(*first));
-            let mut many = Many { first, counts: vec![0] };
-            for (index, n) in few {
-                let at = many.reach(i32::from(*index));
-                many.counts[at] = u64::from(*n);
+    fn merge_many<T: Copy + Into<u64>>(&mut self, first: i32, counts: &[T]) {
+        for (index, n) in (first..).zip(counts) {
+            let n: u64 = (*n).into();
+            if n > 0 {
+                self.add(index, n);
             }
-            self.counts = Counts::Many(many);
-        }
-        match &mut self.counts {
-            Counts::Many(many) => many,
-            Counts::Few(_) => unreachable!("made an array above"),
         }
     }
 }
 
-impl Many {
-    /// Where a bucket is, once the array reaches it.
-    fn reach(&mut self, index: i32) -> usize {
+/// The buckets of a list, ascending, each once and with its count.
+fn in_order(few: &[i16]) -> Vec<(i32, u64)> {
+    let mut sorted = few.to_vec();
+    sorted.sort_unstable();
+    let run = |run: &[i16]| Some((i32::from(*run.first()?), run.len() as u64));
+    sorted.chunk_by(|a, b| a == b).filter_map(run).collect()
+}
+
+impl Many<u16> {
+    /// The counts of a list, with a place for `index` too.
+    fn of(few: &[i16], index: i32) -> Self {
+        let (mut first, mut last) = (index, index);
+        for index in few {
+            (first, last) = (first.min((*index).into()), last.max((*index).into()));
+        }
+        let mut many = Self { first, counts: vec![0; usize::try_from(last - first).unwrap_or(0) + 1] };
+        // A list has no more observations than a count holds.
+        few.iter().for_each(|index| *many.reach(i32::from(*index)) += 1);
+        many
+    }
+}
+
+impl<T: Copy + Default> Many<T> {
+    /// The count of a bucket, where it has a place.
+    #[inline]
+    fn at(&mut self, index: i32) -> Option<&mut T> {
+        self.counts.get_mut(usize::try_from(index.wrapping_sub(self.first)).ok()?)
+    }
+
+    /// The count of a bucket, once the array reaches it.
+    fn reach(&mut self, index: i32) -> &mut T {
         if index < self.first {
             let more = usize::try_from(self.first - index).unwrap_or(0);
-            self.counts.splice(0..0, std::iter::repeat_n(0, more));
+            self.counts.splice(0..0, std::iter::repeat_n(T::default(), more));
             self.first = index;
         }
         let at = usize::try_from(index - self.first).unwrap_or(0);
         if at >= self.counts.len() {
-            self.counts.resize(at + 1, 0);
+            self.counts.resize(at + 1, T::default());
         }
-        at
+        &mut self.counts[at]
     }
 }
 
@@ -402,6 +425,22 @@ mod tests {
             let json = serde_json::to_string(&histogram).unwrap();
             assert_eq!(serde_json::from_str::<Histogram>(&json).unwrap(), histogram);
         }
+    }
+
+    #[test]
+    fn a_count_grows_beyond_any_width_it_is_held_in() {
+        let mut h = Histogram::default();
+        let index = bucket(1000).unwrap();
+        for (n, sum) in [(1, 1_u64), (63, 64), (1, 65), (65_470, 65_535), (1, 65_536), (1 << 40, (1 << 40) + 65_536)] {
+            assert!(h.add_bucket(Some(index), n));
+            assert_eq!(h.buckets().collect::<Vec<_>>(), [(index, sum)]);
+            assert_eq!(h.count(), sum);
+        }
+        let mut twice = h.clone();
+        twice.observe(1);
+        twice.merge(&h);
+        let sum = h.count() * 2;
+        assert_eq!(twice.buckets().collect::<Vec<_>>(), [(bucket(1).unwrap(), 1), (index, sum)]);
     }
 
     proptest::proptest! {

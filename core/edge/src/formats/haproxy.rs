@@ -4,10 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{haproxy_error, haproxy_http, haproxy_tcp};
-use crate::cursor::{Cursor, whole};
-use crate::format::{Context, Format, Parse, Reject, Scratch};
+use crate::cursor::{Cursor, ends_in_port, whole};
+use crate::format::{Context, Format, Parse, Reject, Scratch, Wanted};
 use crate::record::{Record, Span};
-use crate::stamp::{self, LastStamp};
+use crate::stamp;
 
 /// Any of them.
 pub const FORMAT: Format = Format {
@@ -38,7 +38,17 @@ impl Parse for Haproxy {
         context: &Context,
         scratch: &'a mut Scratch,
     ) -> Result<Record<'a>, Reject> {
-        parse(line, context, self.0, &mut scratch.last)
+        parse(line, context, self.0, scratch)
+    }
+
+    fn parse_into<'a>(
+        &self,
+        line: &'a [u8],
+        context: &Context,
+        scratch: &'a mut Scratch,
+        record: &mut Record<'a>,
+    ) -> Result<(), Reject> {
+        fill(record, line, context, self.0, scratch)
     }
 }
 
@@ -46,28 +56,26 @@ fn parse<'a>(
     line: &'a [u8],
     context: &Context,
     shape: Shape,
-    last: &mut LastStamp,
+    scratch: &mut Scratch,
 ) -> Result<Record<'a>, Reject> {
-    // The record is filled where it will be handed over: moving it costs as much as reading.
-    let mut read = Ok(Record::default());
-    if let Ok(record) = &mut read
-        && let Err(reject) = fill(record, line, context, shape, last)
-    {
-        read = Err(reject);
-    }
-    read
+    let mut record = Record::default();
+    fill(&mut record, line, context, shape, scratch)?;
+    Ok(record)
 }
 
-#[inline(always)]
+#[inline]
 fn fill<'a>(
     record: &mut Record<'a>,
     line: &'a [u8],
     context: &Context,
     shape: Shape,
-    last: &mut LastStamp,
+    scratch: &mut Scratch,
 ) -> Result<(), Reject> {
+    let (wanted, last) = (scratch.wanted, &mut scratch.last);
     let mut cursor = Cursor::new(line);
-    client(&mut cursor, record).ok_or_else(|| no_client(line))?;
+    if wanted.client || !some_client(&mut cursor) {
+        client(&mut cursor, record).ok_or_else(|| no_client(line))?;
+    }
     let date = if cursor.eat(b'[') { stamp::slashed_again(&mut cursor, last) } else { None };
     let date = date.filter(|_| cursor.eat(b']') && cursor.eat(b' '));
     record.at_us =
@@ -87,7 +95,7 @@ fn fill<'a>(
     if matches!(shape, Shape::Any | Shape::Http)
         && let Some(numbers) = cursor.numbers(*b"////   ")
     {
-        haproxy_http::finish(record, numbers.into(), cursor)?;
+        haproxy_http::finish(record, numbers.into(), cursor, wanted)?;
         return Ok(());
     }
     const TIMERS: Reject = Reject::Malformed("the timers");
@@ -100,7 +108,7 @@ fn fill<'a>(
     match (cursor.peek(), shape) {
         (Some(b'/'), Shape::Any | Shape::Http) => {
             let numbers = haproxy_http::Numbers::read([first[0], first[1], third], &mut cursor)?;
-            haproxy_http::finish(record, numbers, cursor)?;
+            haproxy_http::finish(record, numbers, cursor, wanted)?;
         }
         (Some(b' '), Shape::Any | Shape::Tcp) => {
             haproxy_tcp::finish(record, [first[0], first[1], third], cursor)?;
@@ -129,6 +137,21 @@ fn client(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Option<()> {
     let address = address.and_then(|text| text.parse::<IpAddr>().ok());
     record.client = address.map(|address| address.to_canonical());
     Some(())
+}
+
+/// Steps over a client that nobody asks for, where it surely is one: a word that ends in a colon
+/// and a port.
+#[inline(always)]
+fn some_client(cursor: &mut Cursor<'_>) -> bool {
+    let mut tried = *cursor;
+    let Some(word) = tried.until(b' ').filter(|word| word.len() <= CLIENT_BYTES_MAX) else {
+        return false;
+    };
+    let sound = ends_in_port(word);
+    if sound {
+        *cursor = tried;
+    }
+    sound
 }
 
 /// More than any address with its port, less than a path.
@@ -268,7 +291,19 @@ fn clamped(value: u64) -> u32 {
 pub fn fuzz_haproxy(bytes: &[u8]) {
     let near = whyslow_model::Wall::from_nanos(1_795_265_448_000_000_000);
     let context = Context { near, zone_s: 0 };
-    let read = |shape| parse(bytes, &context, shape, &mut LastStamp::default()).is_ok();
+    let read = |shape| {
+        let whole = parse(bytes, &context, shape, &mut Scratch::default());
+        let nothing = Wanted { client: false, request: false, phases: false };
+        let mut scratch = Scratch { wanted: nothing, ..Scratch::default() };
+        let bare = parse(bytes, &context, shape, &mut scratch);
+        assert_eq!(whole.as_ref().err(), bare.as_ref().err(), "what is wanted decides what is read");
+        if let (Ok(whole), Ok(bare)) = (&whole, &bare) {
+            let told = |r: &Record<'_>| (r.at_us, r.total.micros, r.server_micros(), r.code, r.retries);
+            assert_eq!(told(whole), told(bare));
+            assert_eq!((whole.end, whole.timed()), (bare.end, bare.timed()));
+        }
+        whole.is_ok()
+    };
     let one = [Shape::Http, Shape::Tcp, Shape::Error].into_iter().any(read);
     assert_eq!(read(Shape::Any), one, "a kind alone and all together disagree");
 }

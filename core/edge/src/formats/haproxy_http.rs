@@ -10,7 +10,7 @@ use super::haproxy::{Haproxy, Shape, Timer, body, counters, timer_then, total};
 use super::request;
 use crate::blame;
 use crate::cursor::{Cursor, whole};
-use crate::format::{Format, Reject};
+use crate::format::{Format, Reject, Wanted};
 use crate::record::{EdgePhase, End, Record};
 
 /// `option httplog`, and `option httpslog` with its two fields more.
@@ -73,23 +73,26 @@ pub(super) fn finish<'a>(
     record: &mut Record<'a>,
     numbers: Numbers,
     mut cursor: Cursor<'a>,
+    wanted: Wanted,
 ) -> Result<(), Reject> {
     let Numbers { phases, active, code, bytes } = numbers;
     let [request, queue, connect, response] = phases;
     record.code = u16::try_from(code).ok().filter(|code| *code <= 999).ok_or(CODE)?;
     record.bytes_out = Some(bytes);
     let flags = state(&mut cursor, record).ok_or(Reject::Malformed("the termination state"))?;
-    asked(&mut cursor, record)?;
+    asked(&mut cursor, record, wanted.request || wanted.phases)?;
 
     record.total = total(active, &phases);
     let spans = &mut record.phases;
-    spans.set(EdgePhase::ClientIn, request.exact());
-    // The pause before a retry counts as queueing, and a redispatch queues anew.
-    spans.set(EdgePhase::Queue, queue.mixed_if(record.retries > 0 || record.redispatched));
     spans.set(EdgePhase::Connect, connect.exact());
     // A body is uploaded after the headers: its time hides in the server's.
     spans.set(EdgePhase::Wait, response.mixed_if(request::uploads(record.method)));
-    spans.set(EdgePhase::Body, body(active, &phases));
+    if wanted.phases {
+        spans.set(EdgePhase::ClientIn, request.exact());
+        // The pause before a retry counts as queueing, and a redispatch queues anew.
+        spans.set(EdgePhase::Queue, queue.mixed_if(record.retries > 0 || record.redispatched));
+        spans.set(EdgePhase::Body, body(active, &phases));
+    }
     record.end = end(flags, record, &phases, active);
     Ok(())
 }
@@ -123,9 +126,17 @@ fn state<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<&'a [u8
 /// `HAProxy` writes quotes inside captures and request as `#22`, so the first quote opens the
 /// request and the second closes it.
 #[inline(always)]
-fn asked<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Result<(), Reject> {
+fn asked<'a>(
+    cursor: &mut Cursor<'a>,
+    record: &mut Record<'a>,
+    wanted: bool,
+) -> Result<(), Reject> {
     if cursor.peek() == Some(b'T') {
         named(cursor, record);
+    }
+    // However the line goes on from a quote or a brace, it is taken.
+    if !wanted && matches!(cursor.peek(), Some(b'"' | b'{')) {
+        return Ok(());
     }
     if !cursor.eat(b'"') {
         if cursor.peek() != Some(b'{') {

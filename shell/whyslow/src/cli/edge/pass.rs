@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use whyslow_edge::format::Scratch;
+use whyslow_edge::format::{Scratch, Wanted};
+use whyslow_edge::record::Record;
 use whyslow_edge::report::{Options, Report};
 use whyslow_edge::syslog;
 use whyslow_model::limits::EDGE_LINE_BYTES_MAX;
@@ -40,7 +41,7 @@ pub(super) fn read(
             let Some((order, piece)) = next else { return Ok((report, done)) };
             let input = piece.input;
             let mut runs = Runs::default();
-            let read = read_piece(piece, choice, &mut report, &mut runs);
+            let read = read_piece(piece, choice, options.wanted(), &mut report, &mut runs);
             done.push(Read { order, input, tally: read.map_err(|e| (input, e))?, runs });
         }
     };
@@ -101,11 +102,12 @@ fn cut(inputs: Vec<Input>, threads: usize) -> Result<Vec<Piece>, Stop> {
 fn read_piece(
     mut piece: Piece,
     choice: &Choice,
+    wanted: Wanted,
     report: &mut Report,
     runs: &mut Runs,
 ) -> io::Result<Tally> {
     let mut tally = Tally::default();
-    let mut scratch = Scratch::default();
+    let mut scratch = Scratch { wanted, ..Scratch::default() };
     let input = piece.input;
     each(&mut *piece.bytes, piece.part, |line| {
         tally.lines += 1;
@@ -114,13 +116,14 @@ fn read_piece(
             tally.reject(input, &"the line is too long", line);
             return;
         }
-        match &syslog::read(&*choice.parser, line, &choice.context, &mut scratch) {
-            Ok(record) => {
-                report.handle_record(record);
-                runs.handle_record(record);
+        let mut record = Record::default();
+        match syslog::read_into(&*choice.parser, line, &choice.context, &mut scratch, &mut record) {
+            Ok(()) => {
+                report.handle_record(&record);
+                runs.handle_record(&record);
                 tally.parsed += 1;
             }
-            Err(reject) => tally.reject(input, reject, line),
+            Err(reject) => tally.reject(input, &reject, line),
         }
     })?;
     Ok(tally)
