@@ -137,34 +137,20 @@ impl<'a> Cursor<'a> {
         self.eat(end).then_some(value)
     }
 
-    /// Takes numbers of at most eight digits, each followed by its byte of `ends`; nothing where
-    /// one is not, where they are longer than 32 bytes, or at the very end of the line.
-    ///
-    /// All separators are found at once, so that no number waits for the one before it.
+    /// Several numbers to come, which [`Cursor::take_numbers`] steps over once they were read;
+    /// nothing near the line's end.
     #[inline(always)]
-    pub(crate) fn numbers<const N: usize>(&mut self, ends: [u8; N]) -> Option<[u64; N]> {
+    pub(crate) fn numbers(&self) -> Option<Numbers<'a>> {
         let window = self.rest.first_chunk::<40>()?;
-        let mut others = not_digits(window.first_chunk()?);
-        let mut values = [0; N];
-        let mut start = 0;
-        for (value, end) in values.iter_mut().zip(ends) {
-            let at = others.trailing_zeros() as usize;
-            others &= others.wrapping_sub(1);
-            let digits = at.wrapping_sub(start);
-            if digits.wrapping_sub(1) > 7 || *window.get(at)? != end {
-                return None;
-            }
-            let eight = u64::from_le_bytes(*window.get(start..)?.first_chunk()?) ^ ZEROS;
-            // Nearly all are short, and a branch that is nearly always right costs nothing.
-            *value = if digits <= 4 {
-                four_digits(eight << (64 - 8 * digits) >> 32)
-            } else {
-                eight_digits(eight << (64 - 8 * digits))
-            };
-            start = at + 1;
-        }
-        self.rest = self.rest.get(start..)?;
-        Some(values)
+        let (others, start) = (not_digits(window.first_chunk()?), 0);
+        Some(Numbers { window, others, start })
+    }
+
+    /// Steps over the numbers that were read.
+    #[inline(always)]
+    pub(crate) fn take_numbers(&mut self, numbers: &Numbers<'_>) -> Option<()> {
+        self.rest = self.rest.get(numbers.start..)?;
+        Some(())
     }
 
     /// Takes a text in double quotes as it stands, backslashes and all; what is left where the
@@ -207,6 +193,66 @@ fn near(text: &[u8], byte: u8) -> Option<usize> {
         at += 8;
     }
     tail.iter().position(|&b| b == byte).map(|offset| at + offset)
+}
+
+/// Numbers of at most eight digits, each with the byte after it, within 32 bytes.
+///
+/// All separators are found at once, so that no number waits for the one before it.
+pub(crate) struct Numbers<'a> {
+    window: &'a [u8; 40],
+    /// A bit for each byte that is no digit and not read yet.
+    others: u32,
+    /// Where the next number begins.
+    start: usize,
+}
+
+impl Numbers<'_> {
+    /// The next number.
+    #[inline(always)]
+    pub(crate) fn then(&mut self, end: u8) -> Option<u64> {
+        let (start, digits) = self.step(end)?;
+        self.value(start, digits)
+    }
+
+    /// The next number, which nearly always has one digit.
+    #[inline(always)]
+    pub(crate) fn small_then(&mut self, end: u8) -> Option<u64> {
+        let (start, digits) = self.step(end)?;
+        if digits == 1 {
+            return Some(u64::from(*self.window.get(start)? ^ b'0'));
+        }
+        self.value(start, digits)
+    }
+
+    /// Steps over the next number.
+    #[inline(always)]
+    pub(crate) fn over(&mut self, end: u8) -> Option<()> {
+        self.step(end).map(|_| ())
+    }
+
+    /// Where the next number begins, and how many digits it has.
+    #[inline(always)]
+    fn step(&mut self, end: u8) -> Option<(usize, usize)> {
+        let (at, start) = (self.others.trailing_zeros() as usize, self.start);
+        self.others &= self.others.wrapping_sub(1);
+        let digits = at.wrapping_sub(start);
+        if digits.wrapping_sub(1) > 7 || *self.window.get(at)? != end {
+            return None;
+        }
+        self.start = at + 1;
+        Some((start, digits))
+    }
+
+    #[inline(always)]
+    fn value(&self, start: usize, digits: usize) -> Option<u64> {
+        let eight = u64::from_le_bytes(*self.window.get(start..)?.first_chunk()?) ^ ZEROS;
+        // Nearly all are short, and a branch that is nearly always right costs nothing.
+        Some(if digits <= 4 {
+            four_digits(eight << (64 - 8 * digits) >> 32)
+        } else {
+            eight_digits(eight << (64 - 8 * digits))
+        })
+    }
 }
 
 /// Whether `word` ends in a colon and one to seven digits; false too of a word shorter than eight
@@ -291,15 +337,27 @@ mod tests {
 
     #[test]
     fn many_numbers_at_once_are_the_numbers_one_by_one() {
+        let read = |cursor: &mut Cursor<'_>, ends: &[u8]| {
+            let (mut any, mut small) = (cursor.numbers()?, cursor.numbers()?);
+            let mut over = cursor.numbers()?;
+            let mut values = Vec::new();
+            for &end in ends {
+                let value = any.then(end);
+                assert_eq!((small.small_then(end), over.over(end)), (value, value.map(|_| ())));
+                values.push(value?);
+            }
+            cursor.take_numbers(&over)?;
+            Some(values)
+        };
         let rest = " and then some more of the line";
         let mut cursor = Cursor::new(b"10/0/30/12345678 9999 and then some more of the line");
-        assert_eq!(cursor.numbers(*b"/// "), Some([10, 0, 30, 12_345_678]));
-        assert_eq!(cursor.numbers(*b" "), None, "too near to the line's end");
+        assert_eq!(read(&mut cursor, b"/// "), Some(vec![10, 0, 30, 12_345_678]));
+        assert_eq!(read(&mut cursor, b" "), None, "too near to the line's end");
         assert_eq!(cursor.rest(), format!("9999{rest}").as_bytes());
         for wrong in ["1/2/x", "1//3/", "-1/2/3/", "123456789/2/3/", "1/2\u{ff}3/", "1/2 3/"] {
             let text = format!("{wrong}{rest}{rest}");
             let mut cursor = Cursor::new(text.as_bytes());
-            assert_eq!(cursor.numbers(*b"///"), None, "{wrong}");
+            assert_eq!(read(&mut cursor, b"///"), None, "{wrong}");
             assert_eq!(cursor.rest(), text.as_bytes());
         }
     }

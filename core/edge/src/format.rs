@@ -36,12 +36,14 @@ pub struct Wanted {
     pub request: bool,
     /// The phases other than connecting and waiting for the server, and how well all are known.
     pub phases: bool,
+    /// Connections and queue positions.
+    pub counters: bool,
 }
 
 impl Default for Wanted {
     /// Everything.
     fn default() -> Self {
-        Self { client: true, request: true, phases: true }
+        Self { client: true, request: true, phases: true, counters: true }
     }
 }
 

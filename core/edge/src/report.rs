@@ -13,7 +13,7 @@ use whyslow_model::seeded::Seed;
 use crate::client::{network_of, prefix_of};
 use crate::format::Wanted;
 use crate::names::Names;
-use crate::record::Record;
+use crate::record::{Phases, Record};
 use crate::routes::{RouteTable, Routes};
 use crate::row::{ClientAsn, ClientPrefix, OTHER};
 
@@ -100,6 +100,7 @@ impl Options {
             client: by(Field::ClientAsn) || by(Field::ClientPrefix),
             request: by(Field::Route),
             phases: self.phases,
+            counters: false,
         }
     }
 }
@@ -190,6 +191,8 @@ pub struct Report {
     span_us: Option<(i64, i64)>,
     /// Requests whose cells are chosen but do not count them yet; fewer than [`WAITING_MAX`].
     waiting: Vec<Request>,
+    /// Their phases, where wanted.
+    waiting_phases: Vec<Phases>,
     /// Requests of absorbed reports that had gone to `other` there.
     absorbed_to_other: u64,
 }
@@ -241,6 +244,7 @@ impl Report {
             parsed: 0,
             span_us: None,
             waiting: Vec::with_capacity(WAITING_MAX),
+            waiting_phases: Vec::new(),
             absorbed_to_other: 0,
         }
     }
@@ -257,6 +261,9 @@ impl Report {
             groups.choose(&numbers);
         }
         self.waiting.push(Request::of(record));
+        if self.options.phases {
+            self.waiting_phases.push(record.phases);
+        }
         if self.waiting.len() == WAITING_MAX {
             self.settle();
         }
@@ -265,9 +272,10 @@ impl Report {
     /// Counts the requests that wait, each in the cells chosen for it.
     fn settle(&mut self) {
         for groups in &mut self.groups {
-            groups.count(&self.waiting, self.options.phases);
+            groups.count(&self.waiting, &self.waiting_phases);
         }
         self.waiting.clear();
+        self.waiting_phases.clear();
     }
 
     /// Adds what another worker counted; both were made by the same options.

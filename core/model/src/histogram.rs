@@ -207,7 +207,8 @@ impl Many<u16> {
         for index in few {
             (first, last) = (first.min((*index).into()), last.max((*index).into()));
         }
-        let mut many = Self { first, counts: vec![0; usize::try_from(last - first).unwrap_or(0) + 1] };
+        let mut many =
+            Self { first, counts: vec![0; usize::try_from(last - first).unwrap_or(0) + 1] };
         // A list has no more observations than a count holds.
         few.iter().for_each(|index| *many.reach(i32::from(*index)) += 1);
         many
@@ -431,7 +432,14 @@ mod tests {
     fn a_count_grows_beyond_any_width_it_is_held_in() {
         let mut h = Histogram::default();
         let index = bucket(1000).unwrap();
-        for (n, sum) in [(1, 1_u64), (63, 64), (1, 65), (65_470, 65_535), (1, 65_536), (1 << 40, (1 << 40) + 65_536)] {
+        for (n, sum) in [
+            (1, 1_u64),
+            (63, 64),
+            (1, 65),
+            (65_470, 65_535),
+            (1, 65_536),
+            (1 << 40, (1 << 40) + 65_536),
+        ] {
             assert!(h.add_bucket(Some(index), n));
             assert_eq!(h.buckets().collect::<Vec<_>>(), [(index, sum)]);
             assert_eq!(h.count(), sum);

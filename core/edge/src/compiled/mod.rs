@@ -39,7 +39,7 @@ pub use language::{Language, is_format_string};
 use layout::{Layout, To};
 use values::{Number, Text, Values};
 
-use crate::format::{Context, Parse, Reject, Scratch};
+use crate::format::{Context, Parse, Reject, Scratch, Wanted};
 use crate::record::Record;
 
 /// A parser made of a format string.
@@ -130,7 +130,9 @@ impl Compiled {
     /// # Errors
     /// Why it is not.
     pub fn fits(&self, line: &[u8], context: &Context) -> Result<(), Reject> {
-        let mut values = Values::new();
+        // None of them is looked at.
+        let nothing = Wanted { client: false, request: false, phases: false, counters: false };
+        let mut values = Values::new(nothing);
         self.values(line, context, &mut values)?;
         if values.truncated { Err(Reject::Incomplete("the end of line")) } else { Ok(()) }
     }
@@ -163,23 +165,38 @@ impl Parse for Compiled {
         context: &Context,
         scratch: &'a mut Scratch,
     ) -> Result<Record<'a>, Reject> {
-        let mut values = Values::new();
+        let mut record = Record::default();
+        self.parse_into(line, context, scratch, &mut record)?;
+        Ok(record)
+    }
+
+    fn parse_into<'a>(
+        &self,
+        line: &'a [u8],
+        context: &Context,
+        scratch: &'a mut Scratch,
+        record: &mut Record<'a>,
+    ) -> Result<(), Reject> {
+        let mut values = Values::new(scratch.wanted);
         self.values(line, context, &mut values)?;
-        let mut record =
-            Record { at_us: values.time_us(), truncated: values.truncated, ..Record::default() };
-        fill(&mut record, &values);
-        request::fill(&mut record, &values, self.has, scratch);
+        (record.at_us, record.truncated) = (values.time_us(), values.truncated);
+        fill(record, &values);
+        // Other balancers' ends are read by the request too, not their phases alone.
+        let Wanted { request, phases, .. } = values.wanted;
+        if request || phases || !matches!(self.reading, Reading::Nginx(_)) {
+            request::fill(record, &values, self.has, scratch);
+        }
         match &self.reading {
-            Reading::Haproxy => haproxy::read(&mut record, &values),
-            Reading::Nginx(facts) => nginx::read(&mut record, &values, *facts),
-            Reading::Apache => apache::read(&mut record, &values),
-            Reading::Envoy => envoy::read(&mut record, &values, self.has.server),
-            Reading::W3c => w3c::read(&mut record, &values),
+            Reading::Haproxy => haproxy::read(record, &values),
+            Reading::Nginx(facts) => nginx::read(record, &values, *facts),
+            Reading::Apache => apache::read(record, &values),
+            Reading::Envoy => envoy::read(record, &values, self.has.server),
+            Reading::W3c => w3c::read(record, &values),
         }
         if self.has.server && record.server.is_empty() {
             record.server = NO_SERVER;
         }
-        Ok(record)
+        Ok(())
     }
 }
 

@@ -30,6 +30,15 @@ pub(super) fn integer(bytes: &[u8]) -> Option<Read> {
 /// A number with decimals perhaps, in millionths; none of too many digits.
 #[inline]
 pub(super) fn decimal(bytes: &[u8]) -> Option<Read> {
+    if let Some(&[whole, b'.', a, b, c]) = bytes.first_chunk()
+        && let [whole @ 0..=9, a @ 0..=9, b @ 0..=9, c @ 0..=9] =
+            [whole, a, b, c].map(|byte| i64::from(byte.wrapping_sub(b'0')))
+        && !bytes.get(5).is_some_and(u8::is_ascii_digit)
+    {
+        // Below ten seconds, to the millisecond: as nginx writes nearly all of its times.
+        let value = (whole * 1000 + a * 100 + b * 10 + c) * 1000;
+        return Some(Read { value: Some(value), plus: false, len: 5 });
+    }
     let (negative, plus, start) = sign(bytes);
     let (whole, count) = digits(&bytes[start..]);
     if count > WHOLE_DIGITS_MAX {
@@ -104,6 +113,10 @@ mod tests {
     #[test]
     fn decimals_are_millionths_and_finer_ones_are_cut() {
         assert_eq!(decimal(b"0.005,"), read(Some(5000), false, 5));
+        assert_eq!(decimal(b"9.876\""), read(Some(9_876_000), false, 5));
+        assert_eq!(decimal(b"9.876"), read(Some(9_876_000), false, 5));
+        assert_eq!(decimal(b"9.8765 "), read(Some(9_876_500), false, 6));
+        assert_eq!(decimal(b"x.876 "), read(None, false, 0));
         assert_eq!(decimal(b"12"), read(Some(12_000_000), false, 2));
         assert_eq!(decimal(b"1.23456789 "), read(Some(1_234_567), false, 10));
         assert_eq!(decimal(b"-0.001"), read(Some(-1000), false, 6));

@@ -112,7 +112,8 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> (String, String, String) {
-        let (mut values, mut record) = (Values::new(), Record::default());
+        let (mut values, mut record) =
+            (Values::new(crate::format::Wanted::default()), Record::default());
         let mut scratch = Scratch::default();
         values.set_text(Text::Request, line.as_bytes());
         let has = Has { request: true, path: false, server: false };

@@ -221,6 +221,7 @@ impl<'a> Run<'_, 'a> {
 fn keep<'a>(step: &Step, field: &'a [u8], values: &mut Values<'a>) {
     match step.item.to {
         To::Text(text) => values.set_text(text, field),
+        To::Client | To::ClientSocket if !values.wanted.client => {}
         To::Client => values.client = address(field),
         To::ClientSocket => {
             let colon = memchr::memrchr(b':', field).unwrap_or(field.len());

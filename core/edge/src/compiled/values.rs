@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::format::Wanted;
+
 /// A field read as a number: durations in microseconds, the rest as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
@@ -128,6 +130,8 @@ pub(super) struct Values<'a> {
     pub(super) at_us: Option<i64>,
     /// The client.
     pub(super) client: Option<IpAddr>,
+    /// What will be read of them.
+    pub(super) wanted: Wanted,
     /// Numbers that stood behind a `+`, a bit each.
     plus: u64,
     /// The line ended inside a text field.
@@ -135,12 +139,13 @@ pub(super) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(wanted: Wanted) -> Self {
         Self {
             numbers: [ABSENT; NUMBERS],
             texts: [b""; TEXTS],
             at_us: None,
             client: None,
+            wanted,
             plus: 0,
             truncated: false,
         }

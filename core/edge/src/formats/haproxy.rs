@@ -93,9 +93,9 @@ fn fill<'a>(
     record.server = cursor.until(b' ').ok_or(Reject::Incomplete("the server"))?;
 
     if matches!(shape, Shape::Any | Shape::Http)
-        && let Some(numbers) = cursor.numbers(*b"////   ")
+        && let Some(numbers) = haproxy_http::Numbers::plain(&mut cursor)
     {
-        haproxy_http::finish(record, numbers.into(), cursor, wanted)?;
+        haproxy_http::finish(record, numbers, cursor, wanted)?;
         return Ok(());
     }
     const TIMERS: Reject = Reject::Malformed("the timers");
@@ -111,7 +111,7 @@ fn fill<'a>(
             haproxy_http::finish(record, numbers, cursor, wanted)?;
         }
         (Some(b' '), Shape::Any | Shape::Tcp) => {
-            haproxy_tcp::finish(record, [first[0], first[1], third], cursor)?;
+            haproxy_tcp::finish(record, [first[0], first[1], third], cursor, wanted)?;
         }
         _ => return Err(TIMERS),
     }
@@ -159,7 +159,10 @@ const CLIENT_BYTES_MAX: usize = 64;
 
 #[inline(always)]
 fn ipv4_client(cursor: &mut Cursor<'_>) -> Option<(Ipv4Addr, u16)> {
-    let [a, b, c, d, port] = cursor.numbers(*b"...: ")?;
+    let mut numbers = cursor.numbers()?;
+    let [a, b, c] = [numbers.then(b'.')?, numbers.then(b'.')?, numbers.then(b'.')?];
+    let (d, port) = (numbers.then(b':')?, numbers.then(b' ')?);
+    cursor.take_numbers(&numbers)?;
     let octet = |value: u64| u8::try_from(value).ok();
     Some((Ipv4Addr::new(octet(a)?, octet(b)?, octet(c)?, octet(d)?), u16::try_from(port).ok()?))
 }
@@ -264,11 +267,12 @@ pub(super) fn body(total: Timer, phases: &[Timer]) -> Span {
 
 /// `1/1/1/1/0 0/0`: concurrent connections, retries, queue positions.
 #[inline(always)]
-pub(super) fn counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Option<()> {
-    if let Some([_, _, _, server, retries, ahead, ahead_in_pool]) = cursor.numbers(*b"//// / ") {
-        record.server_conns = Some(clamped(server));
-        record.retries = u16::try_from(retries).unwrap_or(u16::MAX);
-        record.queued = Some((clamped(ahead), clamped(ahead_in_pool)));
+pub(super) fn counters(
+    cursor: &mut Cursor<'_>,
+    record: &mut Record<'_>,
+    wanted: Wanted,
+) -> Option<()> {
+    if plain_counters(cursor, record, wanted).is_some() {
         return Some(());
     }
     for _ in 0..3 {
@@ -283,6 +287,27 @@ pub(super) fn counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Opti
     Some(())
 }
 
+/// The same where none has a sign, and the line goes on.
+#[inline(always)]
+fn plain_counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>, wanted: Wanted) -> Option<()> {
+    let mut numbers = cursor.numbers()?;
+    (numbers.over(b'/')?, numbers.over(b'/')?, numbers.over(b'/')?);
+    let retries = if wanted.counters {
+        let (server, retries) = (numbers.then(b'/')?, numbers.small_then(b' ')?);
+        let queued = (numbers.small_then(b'/')?, numbers.small_then(b' ')?);
+        record.server_conns = Some(clamped(server));
+        record.queued = Some((clamped(queued.0), clamped(queued.1)));
+        retries
+    } else {
+        numbers.over(b'/')?;
+        let retries = numbers.small_then(b' ')?;
+        (numbers.over(b'/')?, numbers.over(b' ')?);
+        retries
+    };
+    record.retries = u16::try_from(retries).unwrap_or(u16::MAX);
+    cursor.take_numbers(&numbers)
+}
+
 fn clamped(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
@@ -293,12 +318,17 @@ pub fn fuzz_haproxy(bytes: &[u8]) {
     let context = Context { near, zone_s: 0 };
     let read = |shape| {
         let whole = parse(bytes, &context, shape, &mut Scratch::default());
-        let nothing = Wanted { client: false, request: false, phases: false };
+        let nothing = Wanted { client: false, request: false, phases: false, counters: false };
         let mut scratch = Scratch { wanted: nothing, ..Scratch::default() };
         let bare = parse(bytes, &context, shape, &mut scratch);
-        assert_eq!(whole.as_ref().err(), bare.as_ref().err(), "what is wanted decides what is read");
+        assert_eq!(
+            whole.as_ref().err(),
+            bare.as_ref().err(),
+            "what is wanted decides what is read"
+        );
         if let (Ok(whole), Ok(bare)) = (&whole, &bare) {
-            let told = |r: &Record<'_>| (r.at_us, r.total.micros, r.server_micros(), r.code, r.retries);
+            let told =
+                |r: &Record<'_>| (r.at_us, r.total.micros, r.server_micros(), r.code, r.retries);
             assert_eq!(told(whole), told(bare));
             assert_eq!((whole.end, whole.timed()), (bare.end, bare.timed()));
         }

@@ -33,15 +33,21 @@ pub(super) struct Numbers {
     bytes: u64,
 }
 
-impl From<[u64; 7]> for Numbers {
-    #[inline(always)]
-    fn from([request, queue, connect, response, active, code, bytes]: [u64; 7]) -> Self {
-        let phases = [request, queue, connect, response].map(Timer::whole);
-        Self { phases, active: Timer::whole(active), code, bytes }
-    }
-}
-
 impl Numbers {
+    /// Reads them where none has a sign; nothing is taken where one has. Requests rarely wait for
+    /// anybody but a server.
+    #[inline(always)]
+    pub(super) fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let mut numbers = cursor.numbers()?;
+        let (request, queue) = (numbers.small_then(b'/')?, numbers.small_then(b'/')?);
+        let (connect, response) = (numbers.small_then(b'/')?, numbers.then(b'/')?);
+        let active = Timer::whole(numbers.then(b' ')?);
+        let (code, bytes) = (numbers.then(b' ')?, numbers.then(b' ')?);
+        cursor.take_numbers(&numbers)?;
+        let phases = [request, queue, connect, response].map(Timer::whole);
+        Some(Self { phases, active, code, bytes })
+    }
+
     /// Reads on from the slash behind the third timer, signs and all.
     pub(super) fn read(
         [request, queue, connect]: [Timer; 3],
@@ -79,7 +85,8 @@ pub(super) fn finish<'a>(
     let [request, queue, connect, response] = phases;
     record.code = u16::try_from(code).ok().filter(|code| *code <= 999).ok_or(CODE)?;
     record.bytes_out = Some(bytes);
-    let flags = state(&mut cursor, record).ok_or(Reject::Malformed("the termination state"))?;
+    let flags =
+        state(&mut cursor, record, wanted).ok_or(Reject::Malformed("the termination state"))?;
     asked(&mut cursor, record, wanted.request || wanted.phases)?;
 
     record.total = total(active, &phases);
@@ -102,10 +109,10 @@ const CODE: Reject = Reject::Malformed("the status code");
 /// Captured cookies, termination state, counters. The cookies are one word each as a rule; one
 /// that holds spaces is stepped over word by word.
 #[inline(always)]
-fn state<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<&'a [u8]> {
+fn state<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>, wanted: Wanted) -> Option<&'a [u8]> {
     if cursor.eat_all(b"- - ") {
         let flags = cursor.take(4).filter(|_| cursor.eat(b' '))?;
-        counters(cursor, record)?;
+        counters(cursor, record, wanted)?;
         return Some(flags);
     }
     cursor.until(b' ')?;
@@ -114,7 +121,7 @@ fn state<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<&'a [u8
         let mut tried = *cursor;
         if let Some(flags) = tried.take(4)
             && tried.eat(b' ')
-            && counters(&mut tried, record).is_some()
+            && counters(&mut tried, record, wanted).is_some()
         {
             *cursor = tried;
             return Some(flags);
@@ -126,11 +133,7 @@ fn state<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<&'a [u8
 /// `HAProxy` writes quotes inside captures and request as `#22`, so the first quote opens the
 /// request and the second closes it.
 #[inline(always)]
-fn asked<'a>(
-    cursor: &mut Cursor<'a>,
-    record: &mut Record<'a>,
-    wanted: bool,
-) -> Result<(), Reject> {
+fn asked<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>, wanted: bool) -> Result<(), Reject> {
     if cursor.peek() == Some(b'T') {
         named(cursor, record);
     }

@@ -3,7 +3,7 @@
 use super::haproxy::{Haproxy, Shape, Timer, body, counters, timer, total};
 use crate::blame;
 use crate::cursor::Cursor;
-use crate::format::{Format, Reject};
+use crate::format::{Format, Reject, Wanted};
 use crate::record::{EdgePhase, End, Record};
 
 /// One line a session.
@@ -20,13 +20,14 @@ pub(super) fn finish<'a>(
     record: &mut Record<'a>,
     [queue, connect, session]: [Timer; 3],
     mut cursor: Cursor<'a>,
+    wanted: Wanted,
 ) -> Result<(), Reject> {
     cursor.eat(b' ');
     let bytes = timer(&mut cursor).filter(|_| cursor.eat(b' '));
     record.bytes_out = bytes.ok_or(Reject::Malformed("the bytes sent"))?.micros.map(|b| b / 1000);
     let flags = cursor.take(2).filter(|_| cursor.eat(b' '));
     let flags = flags.ok_or(Reject::Malformed("the termination state"))?;
-    counters(&mut cursor, record).ok_or(Reject::Malformed("the counters"))?;
+    counters(&mut cursor, record, wanted).ok_or(Reject::Malformed("the counters"))?;
     if !matches!(cursor.peek(), None | Some(b' ')) {
         return Err(Reject::Malformed("the end of the line"));
     }

@@ -60,16 +60,28 @@ impl Parse for Strings {
         context: &Context,
         scratch: &'a mut Scratch,
     ) -> Result<Record<'a>, Reject> {
+        let mut record = Record::default();
+        self.parse_into(line, context, scratch, &mut record)?;
+        Ok(record)
+    }
+
+    fn parse_into<'a>(
+        &self,
+        line: &'a [u8],
+        context: &Context,
+        scratch: &'a mut Scratch,
+        record: &mut Record<'a>,
+    ) -> Result<(), Reject> {
         let mut first = None;
         let (last, others) = self.0.split_last().ok_or(Reject::NotARequest("no format"))?;
         for string in others {
             // A cut line fits the beginning of more than one: only a whole one decides.
             match string.fits(line, context) {
-                Ok(()) => return string.parse(line, context, scratch),
+                Ok(()) => return string.parse_into(line, context, scratch, record),
                 Err(reject) => first = first.or(Some(reject)),
             }
         }
-        last.parse(line, context, scratch).map_err(|reject| first.unwrap_or(reject))
+        last.parse_into(line, context, scratch, record).map_err(|reject| first.unwrap_or(reject))
     }
 }
 

@@ -12,7 +12,6 @@ pub(super) struct Request {
     server_us: Option<u64>,
     second: Option<i64>,
     bytes_out: u64,
-    phases: Phases,
     code: u16,
     retries: u16,
     client_aborted: bool,
@@ -27,7 +26,6 @@ impl Request {
             server_us: record.server_micros(),
             second: record.at_us.map(|us| us.div_euclid(1_000_000)),
             bytes_out: record.bytes_out.unwrap_or(0),
-            phases: record.phases,
             code: record.code,
             retries: record.retries,
             client_aborted: record.end.client_aborted,
@@ -64,9 +62,9 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Counts one request, with its phases where wanted.
+    /// Counts one request without its phases.
     #[inline]
-    pub(super) fn observe(&mut self, request: &Request, phases: bool) {
+    pub(super) fn observe(&mut self, request: &Request) {
         self.hits += 1;
         if let Some(micros) = request.total_us {
             self.timed += 1;
@@ -74,9 +72,6 @@ impl Cell {
         }
         if let Some(micros) = request.server_us {
             self.server.observe(micros);
-        }
-        if phases {
-            self.observe_phases(&request.phases);
         }
         self.count_code(request.code, 1);
         if let Some(second) = request.second {
@@ -106,7 +101,8 @@ impl Cell {
         self.retries += other.retries;
     }
 
-    fn observe_phases(&mut self, phases: &Phases) {
+    /// Counts the phases of a request.
+    pub(super) fn observe_phases(&mut self, phases: &Phases) {
         let timings = self.phases.get_or_insert_default();
         for (phase, into) in EdgePhase::ALL.into_iter().zip(timings.iter_mut()) {
             let span = phases.of(phase);

@@ -7,6 +7,7 @@ use whyslow_model::seeded::{Seed, SeededMap};
 
 use super::cell::Request;
 use super::{Cell, Field};
+use crate::record::Phases;
 
 /// A number per [`Field`]; 0 where the key is not by it.
 pub(super) type Key = [u16; Field::ALL.len()];
@@ -57,10 +58,14 @@ impl Groups {
         self.chosen.push(place);
     }
 
-    /// Counts the requests in the cells that were chosen for them.
-    pub(super) fn count(&mut self, requests: &[Request], phases: bool) {
+    /// Counts the requests in the cells that were chosen for them, and their phases where there
+    /// are any.
+    pub(super) fn count(&mut self, requests: &[Request], phases: &[Phases]) {
         for (request, place) in requests.iter().zip(&self.chosen) {
-            self.cells[*place].observe(request, phases);
+            self.cells[*place].observe(request);
+        }
+        for (phases, place) in phases.iter().zip(&self.chosen) {
+            self.cells[*place].observe_phases(phases);
         }
         self.chosen.clear();
     }

@@ -143,17 +143,19 @@ struct Lists<'a> {
 impl<'a> Lists<'a> {
     /// The one attempt that most requests are; none where there may be more, or none.
     fn only(&self) -> Option<(Attempt<'a>, Times)> {
-        // Three digits are one code: the lists have their entries together.
-        if self.status.len() != 3 || self.addr == b"-" {
-            return None;
-        }
-        let code = u16::try_from(number::integer(self.status)?.value?).ok()?;
+        // Three digits, or a time of four, are one entry: the lists have theirs together.
+        let code = match (self.status, self.response) {
+            _ if matches!(self.addr, b"" | b"-") => return None,
+            ([_, _, _], _) => Some(u16::try_from(number::integer(self.status)?.value?).ok()?),
+            ([], [_, b'.', _, _, _]) => None,
+            _ => return None,
+        };
         let times = Times {
             connect_us: micros(self.connect),
             header_us: micros(self.header),
             response_us: micros(self.response),
         };
-        let attempt = Attempt { server: self.addr, code: Some(code), micros: times.response_us };
+        let attempt = Attempt { server: self.addr, code, micros: times.response_us };
         Some((attempt, times))
     }
 
