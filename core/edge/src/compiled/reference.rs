@@ -123,7 +123,7 @@ fn agree(format: &[(usize, usize)], line: &[u8], sound: bool) -> bool {
         assert!(!sound, "a line of {text} is none by its own regular expression: {line:?}");
         return false;
     };
-    let mut values = Values::new();
+    let mut values = Values::new(crate::format::Wanted::default());
     let shown = String::from_utf8_lossy(line);
     match scan::scan(&compiled.layout, line, 0, &mut values) {
         // Damage may leave a number too large or a day that does not exist.

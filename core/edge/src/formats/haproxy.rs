@@ -291,7 +291,9 @@ pub(super) fn counters(
 #[inline(always)]
 fn plain_counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>, wanted: Wanted) -> Option<()> {
     let mut numbers = cursor.numbers()?;
-    (numbers.over(b'/')?, numbers.over(b'/')?, numbers.over(b'/')?);
+    numbers.over(b'/')?;
+    numbers.over(b'/')?;
+    numbers.over(b'/')?;
     let retries = if wanted.counters {
         let (server, retries) = (numbers.then(b'/')?, numbers.small_then(b' ')?);
         let queued = (numbers.small_then(b'/')?, numbers.small_then(b' ')?);
@@ -301,7 +303,8 @@ fn plain_counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>, wanted: Want
     } else {
         numbers.over(b'/')?;
         let retries = numbers.small_then(b' ')?;
-        (numbers.over(b'/')?, numbers.over(b' ')?);
+        numbers.over(b'/')?;
+        numbers.over(b' ')?;
         retries
     };
     record.retries = u16::try_from(retries).unwrap_or(u16::MAX);
