@@ -225,5 +225,44 @@ impl Reader {
     }
 }
 
+/// For the fuzzer: however a capture is cut into reads, the same packets come out, and reading on
+/// always comes to an end.
+pub fn fuzz_capture(bytes: &[u8]) {
+    let whole = told(bytes, bytes.len());
+    assert_eq!(whole, told(bytes, 1 + bytes.len() / 7), "cut otherwise");
+    assert_eq!(whole, told(bytes, 1), "cut small");
+}
+
+/// What a capture gives, no more than `piece` bytes at a time beyond what is asked for: times and
+/// lengths of its packets, and how it ended.
+fn told(file: &[u8], piece: usize) -> (Vec<(Wall, usize)>, Result<Ending, CaptureError>) {
+    let mut reader = Reader::new();
+    let mut packets = Vec::new();
+    let (mut at, mut there) = (0, piece.min(file.len()));
+    loop {
+        let step = match reader.next(&file[at..there]) {
+            Ok(step) => step,
+            Err(e) => return (packets, Err(e)),
+        };
+        match step {
+            Step::Need(n) => {
+                assert!(n > there - at, "asks for what was there");
+                if there == file.len() {
+                    return (packets, reader.finish(&file[at..]));
+                }
+                there = file.len().min(at.saturating_add(n).max(there + piece));
+            }
+            Step::Packet { packet, consumed, .. } => {
+                packets.push((packet.at, packet.bytes.len()));
+                at += consumed;
+            }
+            Step::Statistics { consumed, .. } | Step::Other { consumed } => {
+                assert!(consumed > 0, "stands still");
+                at += consumed;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -15,9 +15,12 @@ pub mod made;
 mod transport;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use whyslow_model::Wall;
+use whyslow_model::seeded::Seed;
 
+use duplicates::Duplicates;
 use fragments::Fragments;
 pub use link::LinkType;
 
@@ -145,7 +148,9 @@ impl Decoder {
     }
 }
 
-/// Goes through the layers.
+/// Goes through the layers. They are inlined: what each gives is large, and would be copied at every
+/// return.
+#[inline]
 fn opened<'a>(fragments: &'a mut Fragments, packet: &Captured<'a>) -> Result<Decoded<'a>, Refused> {
     let framed = link::open(packet)?;
     let ip = ip::open(&framed)?;
@@ -155,9 +160,7 @@ fn opened<'a>(fragments: &'a mut Fragments, packet: &Captured<'a>) -> Result<Dec
     let Some(mut whole) = fragments.handle(&ip, part, packet.at)? else {
         return Ok(Decoded::Fragment);
     };
-    if whole.from.is_ipv6() {
-        ip::extensions(&mut whole)?;
-    }
+    ip::extensions(&mut whole)?;
     match whole.fragment {
         None => transport::open(packet, &framed, &whole),
         Some(_) => Err(Refused::Malformed("IPv6 fragment within a fragment")),
@@ -175,77 +178,37 @@ enum Refused {
     Malformed(&'static str),
 }
 
-#[cfg(test)]
-mod tests {
-    use super::made::Made;
-    use super::*;
-    use crate::segment::{Flags, Options};
-
-    fn made() -> Made<'static> {
-        Made {
-            from: "192.0.2.7:50000".parse().unwrap(),
-            to: "198.51.100.1:443".parse().unwrap(),
-            ip_id: Some(0x7d49),
-            ttl: 57,
-            seq: 0xffff_fff0,
-            ack: 77,
-            flags: Flags(Flags::ACK | Flags::PSH),
-            window: 502,
-            options: Options { timestamps: Some((11, 22)), ..Options::default() },
-            payload: b"hello",
+/// For the fuzzer: packets in a row, fragments of each other maybe. The first byte picks the link
+/// type, two bytes before each packet are its length, whose upper bits cut it short.
+pub fn fuzz_packet(bytes: &[u8]) {
+    const LINKS: [u16; 9] = [1, 113, 276, 0, 108, 101, 228, 229, 7];
+    let Some((first, mut rest)) = bytes.split_first() else { return };
+    let link = LinkType::from_number(LINKS[usize::from(*first) % LINKS.len()]);
+    let (mut decoder, mut duplicates) = (Decoder::new(), Duplicates::new(Seed(1)));
+    let mut at = Wall::from_nanos(0);
+    while let Some(([a, b], behind)) = rest.split_first_chunk() {
+        let len = usize::from(u16::from_be_bytes([*a & 0x0f, *b])).min(behind.len());
+        let (bytes, next) = behind.split_at(len);
+        let kept = len - len * usize::from(*a >> 4) / 16;
+        at = at.after(Duration::from_millis(u64::from(*b)));
+        let original_len = u32::try_from(len).unwrap_or(0);
+        let bytes = &bytes[..kept];
+        let packet = Captured { at, interface: 0, link, outgoing: None, original_len, bytes };
+        if let Decoded::Tcp(segment) = decoder.decode(&packet) {
+            let len = usize::try_from(segment.len).unwrap_or(usize::MAX);
+            assert!(segment.payload.len() <= len, "more payload than there was");
+            duplicates.is_again(&segment);
         }
+        rest = next;
     }
-
-    fn captured(bytes: &[u8], link: LinkType) -> Captured<'_> {
-        Captured {
-            at: Wall::from_nanos(5),
-            interface: 3,
-            link,
-            outgoing: None,
-            original_len: u32::try_from(bytes.len()).unwrap(),
-            bytes,
-        }
-    }
-
-    fn tcp<'a>(decoder: &'a mut Decoder, packet: &Captured<'a>) -> Segment<'a> {
-        let Decoded::Tcp(segment) = decoder.decode(packet) else { panic!("no TCP: {packet:?}") };
-        segment
-    }
-
-    #[test]
-    fn a_segment_comes_out_as_it_was_put_in_of_both_families() {
-        let v6 = Made {
-            from: "[2001:db8::7]:50000".parse().unwrap(),
-            to: "[2001:db8::1]:443".parse().unwrap(),
-            ip_id: None,
-            ..made()
-        };
-        for made in [made(), v6] {
-            let mut decoder = Decoder::new();
-            let frame = made.ethernet();
-            let s = tcp(&mut decoder, &captured(&frame, LinkType::Ethernet));
-            assert_eq!((s.from, s.to, s.ip_id, s.ttl), (made.from, made.to, made.ip_id, made.ttl));
-            assert_eq!((s.seq, s.ack, s.flags), (made.seq, made.ack, made.flags));
-            assert_eq!((s.window, s.options), (made.window, made.options));
-            assert_eq!((s.len, s.payload, s.interface), (5, made.payload, 3));
-            assert_eq!(decoder.counters().tcp, 1);
-        }
-    }
-
-    #[test]
-    fn every_prefix_of_a_segment_gives_what_it_holds() {
-        let frame = made().ethernet();
-        for kept in 0..frame.len() {
-            let packet = Captured { bytes: &frame[..kept], ..captured(&frame, LinkType::Ethernet) };
-            let mut decoder = Decoder::new();
-            if kept < 54 {
-                assert!(matches!(decoder.decode(&packet), Decoded::Cut(_)), "{kept}");
-                continue;
-            }
-            let s = tcp(&mut decoder, &packet);
-            assert_eq!((s.seq, s.len), (0xffff_fff0, 5));
-            assert_eq!(s.payload.len(), kept.saturating_sub(66), "{kept}");
-            assert_eq!(s.options.timestamps.is_some(), kept >= 66, "{kept}");
-        }
-    }
+    let c = decoder.counters();
+    let told = c.tcp + c.udp + c.fragments + c.other + c.cut + c.malformed;
+    assert_eq!(told, c.packets, "every packet is counted once");
+    assert!(c.put_together <= c.packets && c.fragmented_lost <= c.packets);
 }
+
+#[cfg(test)]
+mod oracle;
+
+#[cfg(test)]
+mod tests;

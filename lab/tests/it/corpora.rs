@@ -9,6 +9,7 @@ type Entry = (&'static str, fn(&[u8]));
 
 const ENTRIES: &[Entry] = &[
     ("asn_csv", whyslow_model::asn::csv::fuzz_asn_csv),
+    ("capture", whyslow_wire::capture::fuzz_capture),
     ("certificate", whyslow_probe::certificate::fuzz_certificate),
     ("chunk", whyslow_store::chunk::fuzz_chunk),
     ("compiled", whyslow_edge::compiled::fuzz_compiled),
@@ -33,6 +34,7 @@ const ENTRIES: &[Entry] = &[
     ("json_path", whyslow_probe::json_path::fuzz_json_path),
     ("judge", whyslow_wire::anatomy::fuzz_judge),
     ("labels", whyslow_store::labels::fuzz_labels),
+    ("packet", whyslow_wire::packet::fuzz_packet),
     ("ping_packet", whyslow_probe::ping::fuzz_ping_packet),
     ("promql", whyslow_promql::fuzz_promql),
     ("remote_write", whyslow_store::remote_write::fuzz_remote_write),

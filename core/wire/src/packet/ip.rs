@@ -46,6 +46,7 @@ pub(super) const UDP: u8 = 17;
 const EXTENSIONS_MAX: usize = 8;
 
 /// Reads the IP headers, whichever version they are.
+#[inline]
 pub(super) fn open<'a>(framed: &Framed<'a>) -> Result<Ip<'a>, Refused> {
     match framed.bytes.first() {
         Some(first) if first >> 4 == 4 => v4(framed),
@@ -56,6 +57,7 @@ pub(super) fn open<'a>(framed: &Framed<'a>) -> Result<Ip<'a>, Refused> {
     }
 }
 
+#[inline]
 fn v4<'a>(framed: &Framed<'a>) -> Result<Ip<'a>, Refused> {
     let Some((head, _)) = framed.bytes.split_first_chunk::<20>() else {
         return Err(ended(framed, "IPv4 header"));
@@ -78,7 +80,7 @@ fn v4<'a>(framed: &Framed<'a>) -> Result<Ip<'a>, Refused> {
     let placed = u16::from_be_bytes([head[6], head[7]]);
     let id = u16::from_be_bytes([head[4], head[5]]);
     let (offset, more) = (usize::from(placed & 0x1fff) * 8, placed & 0x2000 != 0);
-    Ok(Ip {
+    let mut ip = Ip {
         from: IpAddr::V4(Ipv4Addr::new(head[12], head[13], head[14], head[15])),
         to: IpAddr::V4(Ipv4Addr::new(head[16], head[17], head[18], head[19])),
         protocol: head[9],
@@ -87,9 +89,14 @@ fn v4<'a>(framed: &Framed<'a>) -> Result<Ip<'a>, Refused> {
         len: total - header_len,
         payload,
         fragment: (more || offset > 0).then_some(Part { id: u32::from(id), offset, more }),
-    })
+    };
+    if ip.fragment.is_none() {
+        extensions(&mut ip)?;
+    }
+    Ok(ip)
 }
 
+#[inline]
 fn v6<'a>(framed: &Framed<'a>) -> Result<Ip<'a>, Refused> {
     let Some((head, rest)) = framed.bytes.split_first_chunk::<40>() else {
         return Err(ended(framed, "IPv6 header"));
@@ -114,13 +121,14 @@ fn v6<'a>(framed: &Framed<'a>) -> Result<Ip<'a>, Refused> {
 }
 
 /// Takes the extension headers off, up to a fragment header: what follows that one is whole in the
-/// datagram only.
+/// datagram only. In IPv4 they are the authentication header alone.
+#[inline]
 pub(super) fn extensions(ip: &mut Ip<'_>) -> Result<(), Refused> {
     for _ in 0..=EXTENSIONS_MAX {
         let header_len = match ip.protocol {
             // Hop-by-hop, routing, destination options: length in units of 8 beyond the first 8.
-            0 | 43 | 60 => |length: u8| usize::from(length) * 8 + 8,
-            44 => |_| 8,
+            0 | 43 | 60 if ip.from.is_ipv6() => |length: u8| usize::from(length) * 8 + 8,
+            44 if ip.from.is_ipv6() => |_| 8,
             // Authentication (RFC 4302): length in units of 4, less 2.
             51 => |length: u8| usize::from(length) * 4 + 8,
             _ => return Ok(()),
@@ -130,12 +138,12 @@ pub(super) fn extensions(ip: &mut Ip<'_>) -> Result<(), Refused> {
             return Ok(());
         }
     }
-    Err(Refused::Malformed("IPv6 extension headers without end"))
+    Err(Refused::Malformed("IP extension headers without end"))
 }
 
 /// Takes one extension header off.
 fn extension(ip: &mut Ip<'_>, header_len: fn(u8) -> usize) -> Result<(), Refused> {
-    const WHAT: &str = "IPv6 extension header";
+    const WHAT: &str = "IP extension header";
     let cut = |ip: &Ip<'_>| {
         if ip.len > ip.payload.len() { Refused::Cut(WHAT) } else { Refused::Malformed(WHAT) }
     };

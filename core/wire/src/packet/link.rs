@@ -76,6 +76,7 @@ const TAGS_MAX: usize = 4;
 const ARPHRD_NETLINK: u16 = 824;
 
 /// Takes the link header off.
+#[inline]
 pub(super) fn open<'a>(packet: &Captured<'a>) -> Result<Framed<'a>, Refused> {
     let bytes = packet.bytes;
     let mut framed = Framed {
@@ -127,6 +128,7 @@ fn header<const N: usize>(framed: &mut Framed<'_>, what: &'static str) -> Result
 }
 
 /// Follows EtherTypes over tags to IP.
+#[inline]
 fn network(framed: &mut Framed<'_>, mut ether_type: u16) -> Result<(), Refused> {
     for _ in 0..=TAGS_MAX {
         match ether_type {

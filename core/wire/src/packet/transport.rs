@@ -8,6 +8,7 @@ use super::{Captured, Datagram, Decoded, Refused};
 use crate::segment::{Flags, Options, Segment};
 
 /// Reads the transport header of a whole datagram.
+#[inline]
 pub(super) fn open<'a>(
     packet: &Captured<'a>,
     framed: &Framed<'a>,
@@ -20,6 +21,7 @@ pub(super) fn open<'a>(
     }
 }
 
+#[inline]
 fn tcp<'a>(
     packet: &Captured<'a>,
     framed: &Framed<'a>,
@@ -83,6 +85,7 @@ fn ended(ip: &Ip<'_>, needed: usize, what: &'static str) -> Refused {
 }
 
 /// The options that tell something; what is unknown is stepped over, what is broken ends the list.
+#[inline]
 fn tcp_options(mut rest: &[u8]) -> Options {
     let mut options = Options::default();
     // What nearly every segment of an established connection has: NOP, NOP, timestamps.
