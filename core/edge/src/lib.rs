@@ -29,6 +29,7 @@ pub mod row;
 pub mod slow;
 pub mod stamp;
 pub mod syslog;
+pub mod top;
 pub mod windows;
 
 pub use merge::merge_windows;

@@ -105,6 +105,8 @@ impl Totals {
         self.retries += other.retries;
         self.redispatched += other.redispatched;
         self.failed_attempts += other.failed_attempts;
+        self.hidden_at_most = self.hidden_at_most.saturating_add(other.hidden_at_most);
+        self.spared = self.spared.saturating_add(other.spared);
     }
 }
 

@@ -14,8 +14,10 @@ pub const EMPTY: &str = "-";
 #[derive(Debug)]
 pub struct Names {
     numbers: SeededMap<Box<[u8]>, u32>,
-    /// `names[n]` is number `n`'s; never empty, `names[0]` is [`OTHER`].
+    /// `names[n]` is number `n`'s, empty where it is free; never empty, `names[0]` is [`OTHER`].
     names: Vec<Arc<str>>,
+    /// Numbers that were let go of and wait for another name.
+    free: Vec<u32>,
     max: usize,
     overflowed: u64,
     /// Short names looked up lately, by a part of their bits: most logs have few names.
@@ -76,6 +78,7 @@ impl Names {
         Self {
             numbers,
             names: vec![OTHER.into()],
+            free: Vec::new(),
             max,
             overflowed: 0,
             recent: Box::new([(Short::NONE, OTHER_NUMBER); RECENT]),
@@ -113,6 +116,33 @@ impl Names {
         Arc::clone(self.names.get(number as usize).unwrap_or(&self.names[0]))
     }
 
+    /// How many names there are, [`OTHER`] not counted.
+    pub const fn len(&self) -> usize {
+        self.names.len() - 1 - self.free.len()
+    }
+
+    /// Whether there is no name beside [`OTHER`].
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets go of every name but those for which `stays` is true; their numbers may be given to
+    /// other names.
+    pub fn keep(&mut self, mut stays: impl FnMut(u32) -> bool) {
+        let mut gone = vec![false; self.names.len()];
+        for number in (1..).take(self.names.len() - 1) {
+            let at = number as usize;
+            if self.names[at].is_empty() || stays(number) {
+                continue;
+            }
+            gone[at] = true;
+            self.names[at] = "".into();
+            self.free.push(number);
+        }
+        self.numbers.retain(|_, number| !gone[*number as usize]);
+        self.recent.fill((Short::NONE, OTHER_NUMBER));
+    }
+
     /// How many times a name found no place.
     pub const fn overflowed(&self) -> u64 {
         self.overflowed
@@ -125,15 +155,18 @@ impl Names {
         if let Some(number) = self.numbers.get(kept) {
             return *number;
         }
-        if self.names.len() > self.max {
+        if self.len() >= self.max {
             self.overflowed += 1;
             return OTHER_NUMBER;
         }
         let text = String::from_utf8_lossy(kept);
         // Two names that differ in bytes that are no text show alike, so they are one.
         let number = self.numbers.get(text.as_bytes()).copied().unwrap_or_else(|| {
-            let number = u32::try_from(self.names.len()).unwrap_or(OTHER_NUMBER);
-            self.names.push(text.as_ref().into());
+            let number = self.free.pop().unwrap_or_else(|| {
+                self.names.push("".into());
+                u32::try_from(self.names.len() - 1).unwrap_or(OTHER_NUMBER)
+            });
+            self.names[number as usize] = text.as_ref().into();
             self.numbers.insert(text.as_bytes().into(), number);
             number
         });
@@ -158,6 +191,23 @@ mod tests {
         assert_eq!(names.overflowed(), 2);
         assert_eq!((&*names.name(a), &*names.name(b), &*names.name(0)), ("a", "b", "other"));
         assert_eq!(names.number(b"other"), OTHER_NUMBER);
+    }
+
+    #[test]
+    fn a_name_that_is_let_go_of_leaves_its_number_to_another() {
+        let mut names = Names::new(3, Seed(1));
+        let (a, b, c) = (names.number(b"a"), names.number(b"b"), names.number(b"c"));
+        assert_eq!((names.number(b"d"), names.len()), (OTHER_NUMBER, 3));
+        names.keep(|number| number == b);
+        assert_eq!((names.number(b"b"), names.len()), (b, 1));
+        let (d, e) = (names.number(b"d"), names.number(b"e"));
+        assert_eq!([a, c].map(|n| n == d || n == e), [true, true]);
+        assert_eq!((&*names.name(d), &*names.name(e), &*names.name(b)), ("d", "e", "b"));
+        assert_eq!((names.number(b"a"), names.len()), (OTHER_NUMBER, 3));
+        names.keep(|_| false);
+        names.keep(|_| false);
+        assert!(names.is_empty());
+        assert_eq!(names.free.len(), 3);
     }
 
     #[test]

@@ -19,7 +19,7 @@ const BUCKET_MAX: u64 = 1 << 44;
 /// Entries of one list within a row.
 const ENTRIES_MAX: u64 = 4096;
 /// Plain counts there are.
-const COUNTS: usize = 9;
+const COUNTS: usize = 11;
 /// Bits of the phases' marks, two each, below those of [`timings`].
 const MARK_BITS: u32 = 12;
 
@@ -107,6 +107,8 @@ fn counts(t: &Totals) -> [u64; COUNTS] {
         t.redispatched,
         t.failed_attempts,
         u64::from(t.peak_per_s),
+        t.hidden_at_most,
+        t.spared,
     ]
 }
 
@@ -123,6 +125,8 @@ fn set_counts(t: &mut Totals, counts: [u64; COUNTS]) -> Option<()> {
         t.redispatched,
         t.failed_attempts,
         peak,
+        t.hidden_at_most,
+        t.spared,
     ] = counts;
     t.peak_per_s = u32::try_from(peak).ok()?;
     Some(())
@@ -258,6 +262,8 @@ mod tests {
                 t.codes.insert(200, n);
                 t.codes.insert(503, 1);
                 t.peak_per_s = 17;
+                t.hidden_at_most = n / 9;
+                t.spared = n / 10;
                 t
             },
         )
@@ -275,7 +281,7 @@ mod tests {
 
         #[test]
         fn a_row_of_the_first_version_is_still_read(t in totals()) {
-            let t = Totals { client_rtt: Timing::default(), ..t };
+            let t = Totals { client_rtt: Timing::default(), hidden_at_most: 0, spared: 0, ..t };
             let bytes = version1::pack(&t);
             prop_assert_eq!(unpack(&bytes), Some(t));
             for end in 0..bytes.len() {

@@ -150,6 +150,24 @@ impl RouteTable {
         self.names.name(number)
     }
 
+    /// How many routes there are.
+    pub const fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is none yet.
+    pub const fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Lets go of every route but those for which `stays` is true; their numbers may be given to
+    /// other routes.
+    pub fn keep(&mut self, mut stays: impl FnMut(u32) -> bool) {
+        self.names.keep(&mut stays);
+        self.recent.retain(|_, number| stays(*number));
+        self.older.retain(|_, number| stays(*number));
+    }
+
     /// How many times a route found no place.
     pub const fn overflowed(&self) -> u64 {
         self.names.overflowed()

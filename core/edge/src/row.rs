@@ -38,6 +38,22 @@ pub struct Key {
     pub client_prefix: Option<ClientPrefix>,
 }
 
+impl Key {
+    /// The key of what found no place beside this one: the same but for the route, network or
+    /// prefix, which is that of all others. `None` of a key that tells none of them apart.
+    #[must_use]
+    pub fn of_others(&self) -> Option<Self> {
+        let told =
+            self.route.is_some() || self.client_asn.is_some() || self.client_prefix.is_some();
+        told.then(|| Self {
+            route: self.route.as_ref().map(|_| OTHER.into()),
+            client_asn: self.client_asn.map(|_| ClientAsn::Other),
+            client_prefix: self.client_prefix.map(|_| ClientPrefix::Other),
+            ..self.clone()
+        })
+    }
+}
+
 /// A client's network in a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -128,6 +144,13 @@ pub struct Totals {
     pub redispatched: u64,
     /// Attempts that failed here before another server was tried.
     pub failed_attempts: u64,
+    /// Of a row of [`OTHER`] routes, networks or prefixes: how many requests of any one key that is
+    /// told apart elsewhere may be in here. 0 where all found a place at once.
+    pub hidden_at_most: u64,
+    /// Of a row of a route, network or prefix: by how many requests fewer than its row of
+    /// [`OTHER`] says it may have missed. Both add up over rows, so that
+    /// [`Self::missed_at_most`] is true of any sum.
+    pub spared: u64,
     /// Requests of each second of the window, oldest first; empty once windows of different time
     /// are merged.
     pub by_second: Vec<u32>,
@@ -136,6 +159,12 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// How many requests of this key may be in its row of [`OTHER`]: the one with the same key but
+    /// for route, network or prefix, added up over the same rows; `None` where there is none.
+    pub fn missed_at_most(&self, other: Option<&Self>) -> u64 {
+        other.map_or(0, |other| other.hidden_at_most.saturating_sub(self.spared))
+    }
+
     /// One phase.
     pub const fn phase(&self, phase: EdgePhase) -> &PhaseTiming {
         &self.phases[phase as usize]

@@ -10,12 +10,12 @@
 //! caller's clock moves the watermark only when `AHEAD_RUN` records in a row bear such times;
 //! until then they wait in windows of their own.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use whyslow_model::Wall;
 use whyslow_model::asn::AsnTable;
-use whyslow_model::limits::{EDGE_NAMES_MAX, EDGE_ROUTES_MAX, EDGE_WINDOWS_OPEN_MAX};
+use whyslow_model::limits::{EDGE_NAMES_MAX, EDGE_ROUTES_OPEN_MAX, EDGE_WINDOWS_OPEN_MAX};
 use whyslow_model::seeded::Seed;
 
 use crate::names::Names;
@@ -23,14 +23,17 @@ use crate::record::Record;
 use crate::routes::{RouteTable, Routes};
 use crate::row::{Key, Row};
 
+mod clients;
 mod table;
 
-use table::{Leaf, Table};
+use table::{Leaf, Room, Table};
 
 /// Seconds a window waits for records after its end before it is given out.
 const GRACE_S: i64 = 2;
 /// Seconds a time may lie ahead of the caller's clock without being doubted.
 const AHEAD_S: i64 = 600;
+/// Routes that are held before one looks which of them no open window has any more.
+const ROUTES_HELD: usize = 10_000;
 /// Doubted times in a row that prove the balancer's clock to be ahead.
 const AHEAD_RUN: u32 = 16;
 
@@ -58,7 +61,9 @@ pub struct ClosedWindow {
     pub revision: u32,
     /// One row per key of each of these groupings: vip; vip + backend; vip + backend with each
     /// of server, route, code, client network, client prefix; and vip + backend + server +
-    /// route. The rows of one grouping sum to the window's requests.
+    /// route. The rows of one grouping sum to the window's requests; of routes and clients the
+    /// most frequent have rows, and [`Totals::missed_at_most`](crate::row::Totals::missed_at_most)
+    /// says what those may have missed.
     pub rows: Vec<Row>,
 }
 
@@ -126,11 +131,11 @@ pub struct Counters {
     pub ahead: u64,
     /// Names that found no place and went to `other`.
     pub names_to_other: u64,
-    /// Routes that found no place and went to `other`.
+    /// Records whose route gave way to more frequent ones, or found no place, and went to `other`.
     pub routes_to_other: u64,
     /// Records whose key found no place in its window and went to `other`.
     pub keys_to_other: u64,
-    /// Records whose client's network or prefix found no place and went to `other`.
+    /// Records whose client's network or prefix gave way to more frequent ones and went to `other`.
     pub clients_to_other: u64,
 }
 
@@ -142,6 +147,9 @@ pub struct Windows {
     backends: Names,
     servers: Names,
     routes: RouteTable,
+    /// With so many routes one looks which of them no open window has any more.
+    routes_held: usize,
+    room: Room,
     open: BTreeMap<i64, Window>,
     /// The latest trusted time of a record, in seconds; `i64::MIN` before the first.
     watermark_s: i64,
@@ -169,7 +177,9 @@ impl Windows {
         let seed = options.seed;
         let names = || Names::new(EDGE_NAMES_MAX, seed);
         Self {
-            routes: RouteTable::new(options.routes.clone(), EDGE_ROUTES_MAX, seed),
+            routes: RouteTable::new(options.routes.clone(), EDGE_ROUTES_OPEN_MAX, seed),
+            routes_held: ROUTES_HELD,
+            room: Room::LIMITS,
             options: Options { span_s: options.span_s.max(1), ..options },
             vips: names(),
             backends: names(),
@@ -194,6 +204,9 @@ impl Windows {
             self.counters.beyond += 1;
             return;
         }
+        if self.routes.len() >= self.routes_held {
+            self.forget_routes();
+        }
         let leaf = Leaf {
             vip: self.vips.number(record.vip),
             backend: self.backends.number(record.backend),
@@ -202,7 +215,7 @@ impl Windows {
             code: record.code,
         };
         let window = self.open.entry(start_s).or_insert_with(|| Window {
-            table: Table::new(self.options.seed, self.options.span_s),
+            table: Table::new(self.options.seed, self.options.span_s, self.room),
             given: 0,
             changed: false,
         });
@@ -257,9 +270,17 @@ impl Windows {
         let names = [&self.vips, &self.backends, &self.servers];
         Counters {
             names_to_other: names.iter().map(|n| n.overflowed()).sum(),
-            routes_to_other: self.routes.overflowed(),
+            routes_to_other: self.counters.routes_to_other + self.routes.overflowed(),
             ..self.counters
         }
+    }
+
+    /// Lets go of routes that no open window has any more.
+    fn forget_routes(&mut self) {
+        let mut noted = BTreeSet::new();
+        self.open.values().for_each(|window| window.table.note_routes(&mut noted));
+        self.routes.keep(|route| noted.contains(&route));
+        self.routes_held = (2 * self.routes.len()).max(ROUTES_HELD);
     }
 
     /// When the record counts, in seconds since the epoch.
@@ -353,7 +374,11 @@ impl Windows {
             let kept = self.open.split_off(&start_s);
             for window in std::mem::replace(&mut self.open, kept).into_values() {
                 self.counters.keys_to_other += window.table.keys_to_other();
+                self.counters.routes_to_other += window.table.routes_to_other();
                 self.counters.clients_to_other += window.table.clients_to_other();
+            }
+            if self.routes.len() >= EDGE_ROUTES_OPEN_MAX {
+                self.forget_routes();
             }
         }
     }

@@ -110,15 +110,21 @@ pub const ANSWER_BYTES_MAX: usize = 256 << 20;
 pub const EDGE_ATTEMPTS_MAX: usize = 8;
 /// Bytes of one log line; the rest of a longer one is skipped, and the line counted as rejected.
 pub const EDGE_LINE_BYTES_MAX: usize = 64 << 10;
-/// Routes one source tells apart; more go to `other`.
+/// Routes told apart in one window beside each backend, and by one keeper of slow requests; the
+/// less frequent go to `other`.
 pub const EDGE_ROUTES_MAX: usize = 2000;
 /// Distinct raw paths whose route is remembered; beyond it they are resolved anew.
 pub const EDGE_PATHS_CACHED_MAX: usize = 65_536;
 /// Names of one kind (vip, backend, server) one source tells apart; more go to `other`.
 pub const EDGE_NAMES_MAX: usize = 10_000;
-/// Keys of one grouping in one window; more go to `other`.
+/// Keys of one grouping in one window; beyond it the less frequent routes go to `other`.
 pub const EDGE_KEYS_PER_WINDOW_MAX: usize = 20_000;
-/// Client networks and client prefixes told apart in one window, beside each backend.
+/// Routes of all windows of one worker that are still open: more go to `other`.
+pub const EDGE_ROUTES_OPEN_MAX: usize = 1 << 18;
+/// Vips with a backend that one window tells apart; more go to `other`.
+pub const EDGE_BACKENDS_PER_WINDOW_MAX: usize = 4096;
+/// Client networks and client prefixes told apart in one window, beside each backend; the less
+/// frequent go to `other`.
 pub const EDGE_CLIENTS_PER_BACKEND_MAX: usize = 256;
 /// Bytes of one vip's, backend's, server's or route's name that are kept.
 pub const EDGE_NAME_BYTES_MAX: usize = 256;

@@ -76,7 +76,7 @@ pub(super) fn pack(totals: &Totals) -> Vec<u8> {
         }
     }
     let mut out = vec![1];
-    super::counts(totals).into_iter().for_each(|n| put(&mut out, n));
+    super::counts(totals).into_iter().take(9).for_each(|n| put(&mut out, n));
     put(&mut out, totals.by_second.len() as u64);
     totals.by_second.iter().for_each(|n| put(&mut out, u64::from(*n)));
     put(&mut out, totals.codes.len() as u64);

@@ -6,11 +6,12 @@ use proptest::prelude::*;
 use whyslow_model::Wall;
 use whyslow_model::seeded::Seed;
 
+use super::table::Room;
 use super::{Grouping, Options, Windows};
 use crate::merge_windows;
 use crate::record::{Attempt, EdgePhase, Record, Span};
 use crate::routes::Routes;
-use crate::row::{Key, OTHER, Row, Totals};
+use crate::row::{ClientAsn, Key, OTHER, Row, Totals};
 
 const NOON_S: i64 = 1_800_000_000;
 
@@ -195,8 +196,61 @@ fn a_flood_of_keys_is_bounded_and_every_grouping_still_sums_to_the_requests() {
     assert!(sums.values().all(|hits| *hits == u64::from(n)), "{sums:?}");
     let of_others = |row: &&Row| row.key.backend.as_deref() == Some(OTHER);
     assert!(rows.iter().any(|r| of_others(&r)));
+    windows.handle_gone_before(i64::MAX);
     let counters = windows.counters();
-    assert!(counters.names_to_other > 0 && counters.routes_to_other > 0, "{counters:?}");
+    assert!(counters.names_to_other > 0 && counters.keys_to_other > 0, "{counters:?}");
+    assert!(counters.clients_to_other > 0, "{counters:?}");
+}
+
+#[test]
+fn among_a_million_routes_and_networks_the_frequent_ones_are_found_and_little_is_held() {
+    let mut windows = windows(60);
+    let n = 1_000_000_u32;
+    let mut path = String::new();
+    for i in 0..n {
+        // Once the tables are full: one in a hundred, more than one in 256 and 2000.
+        let frequent = i > 500_000 && i % 100 == 0;
+        path.clear();
+        path.push('/');
+        if frequent {
+            path.push_str("cart");
+        } else {
+            path.extend(i.to_string().bytes().map(|b| char::from(b - b'0' + b'a')));
+        }
+        let record = Record {
+            path: path.as_bytes(),
+            client_asn: Some(if frequent { 64_500 } else { 100_000 + i }),
+            ..request(0)
+        };
+        windows.handle_record(&record, at(0));
+        assert!(i % 1000 > 0 || windows.routes.len() <= super::ROUTES_HELD, "{i}");
+    }
+    windows.finish();
+    let rows = windows.poll_window().unwrap().rows;
+    let (told, frequent) = (u64::from(n), 4999);
+    for (grouping, is_it, rows_max) in [
+        (
+            Grouping::Route,
+            (|k: &Key| k.route.as_deref() == Some("/cart")) as fn(&Key) -> bool,
+            2001,
+        ),
+        (Grouping::ClientAsn, |k: &Key| k.client_asn == Some(ClientAsn::As(64_500)), 257),
+    ] {
+        let its: Vec<&Row> =
+            rows.iter().filter(|row| Grouping::of(&row.key) == Some(grouping)).collect();
+        assert!(its.len() <= rows_max, "{grouping:?}: {} rows", its.len());
+        assert_eq!(its.iter().map(|row| row.totals.hits).sum::<u64>(), told, "{grouping:?}");
+        let row = its.iter().find(|row| is_it(&row.key)).unwrap();
+        let others = row.key.of_others().unwrap();
+        let other = &its.iter().find(|row| row.key == others).unwrap().totals;
+        let (hits, missed) = (row.totals.hits, row.totals.missed_at_most(Some(other)));
+        assert!(hits <= frequent && frequent <= hits + missed, "{grouping:?}: {hits} + {missed}");
+        assert!(other.hidden_at_most <= told / (rows_max as u64 - 1), "{grouping:?}");
+    }
+    windows.handle_gone_before(i64::MAX);
+    let counters = windows.counters();
+    assert_eq!((counters.names_to_other, counters.keys_to_other), (0, 0));
+    assert!(counters.routes_to_other > told / 2 && counters.clients_to_other > told / 2);
 }
 
 /// One request as a few small numbers.
@@ -263,7 +317,92 @@ fn last_rows(windows: &mut Windows) -> Vec<Row> {
     last.into_values().flatten().collect()
 }
 
+/// The requests of each key of a grouping, counted one by one.
+fn counted(requests: &[(u8, u8, u8)], grouping: Grouping) -> BTreeMap<Key, u64> {
+    let mut counts: BTreeMap<Key, u64> = BTreeMap::new();
+    for (what, server, _) in requests {
+        let (vip, backend) = (Some("web".into()), Some("app".into()));
+        let mut key = Key { vip, backend, ..Key::default() };
+        match grouping {
+            Grouping::Route => key.route = Some(route_of(*what).into()),
+            Grouping::Leaf => {
+                key.route = Some(route_of(*what).into());
+                key.server = Some(format!("app{server}").into());
+            }
+            Grouping::Vip
+            | Grouping::Backend
+            | Grouping::Server
+            | Grouping::Code
+            | Grouping::ClientAsn
+            | Grouping::ClientPrefix => {
+                key.client_asn = Some(ClientAsn::As((*what).into()));
+            }
+        }
+        *counts.entry(key).or_default() += 1;
+    }
+    counts
+}
+
+fn route_of(what: u8) -> String {
+    format!("/{}{}", char::from(b'a' + what / 16), char::from(b'a' + what % 16))
+}
+
+/// The windows of such requests, told apart in so much room.
+fn told_in(room: Room, requests: &[(u8, u8, u8)], balancer: u8) -> Vec<Row> {
+    let mut windows = windows(600);
+    windows.room = room;
+    for (n, (what, server, of)) in (0_i64..).zip(requests) {
+        if *of != balancer {
+            continue;
+        }
+        let (path, server) = (route_of(*what), format!("app{server}"));
+        let second = n * 30 / 400;
+        let record = Record {
+            server: server.as_bytes(),
+            path: path.as_bytes(),
+            client_asn: Some((*what).into()),
+            ..request(second)
+        };
+        windows.handle_record(&record, at(second));
+    }
+    last_rows(&mut windows)
+}
+
 proptest! {
+    #[test]
+    fn what_is_told_apart_is_exact_within_its_bounds_however_windows_are_merged(
+        requests in proptest::collection::vec(
+            (prop_oneof![0..3_u8, 0..9_u8, any::<u8>()], 0..3_u8, 0..2_u8), 0..400),
+        routes in 1..6_usize,
+        keys in prop_oneof![Just(10_000_usize), 12..40_usize],
+    ) {
+        let room = Room { keys, backends: 10, routes, clients: 3 };
+        let parts = vec![told_in(room, &requests, 0), told_in(room, &requests, 1)];
+        let mut sums: BTreeMap<Key, Totals> = BTreeMap::new();
+        for row in merge_windows(parts) {
+            sums.entry(row.key).or_default().merge_later(&row.totals);
+        }
+        for grouping in [Grouping::Route, Grouping::Leaf, Grouping::ClientAsn] {
+            let of = |key: &Key| Grouping::of(key) == Some(grouping);
+            let hits: u64 = sums.iter().filter(|(k, _)| of(k)).map(|(_, t)| t.hits).sum();
+            prop_assert_eq!(hits, requests.len() as u64, "totals of {:?} reconcile", grouping);
+            for (key, exact) in counted(&requests, grouping) {
+                let (own, other) = (sums.get(&key), sums.get(&key.of_others().unwrap()));
+                let none = Totals::default();
+                if grouping == Grouping::Leaf && keys < 100 && other.is_none() {
+                    // Where keys themselves find no room, a server may have no row at all.
+                    continue;
+                }
+                let own = own.unwrap_or(&none);
+                let missed = own.missed_at_most(other);
+                prop_assert!(
+                    own.hits <= exact && exact <= own.hits + missed,
+                    "{:?}: {} of {} and {}", key, own.hits, exact, missed
+                );
+            }
+        }
+    }
+
     #[test]
     fn merging_the_windows_of_several_balancers_is_one_pass(
         requests in proptest::collection::vec((small(), 0_usize..3), 0..80),

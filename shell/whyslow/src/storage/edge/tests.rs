@@ -56,6 +56,41 @@ fn hits(db: &Db, query: &EdgeQuery) -> Vec<(i64, u64)> {
 }
 
 #[tokio::test]
+async fn what_a_key_may_have_missed_survives_the_store_and_its_roll_ups() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let start = now_s() / HOUR * HOUR - HOUR;
+    let of = |start_s, route: &str, hidden_at_most, spared| {
+        let mut row = row(start_s, "a", 5);
+        row.key = Key { backend: Some("app".into()), route: Some(route.into()), ..Key::default() };
+        (row.totals.hidden_at_most, row.totals.spared) = (hidden_at_most, spared);
+        row
+    };
+    for n in 0..30 {
+        // The route was not told apart in every other window.
+        let other = of(start + n * 10, "other", 3, 0);
+        let own = (n % 2 == 0).then(|| of(start + n * 10, "/a", 0, 2));
+        put(&db, rows("lb1", 0, own.into_iter().chain([other]).collect())).await;
+    }
+    let grouping = Grouping::BACKEND.and(Grouping::ROUTE);
+    for span_s in [Some(10), Some(300)] {
+        let (from_s, to_s) = (start, start + 300);
+        let query = EdgeQuery { from_s, to_s, span_s, grouping, ..EdgeQuery::default() };
+        let found = db.edge_rows(&query).unwrap();
+        let sum = |route: &str| {
+            let mut sum = Totals::default();
+            let its = found.iter().filter(|row| row.key.route.as_deref() == Some(route));
+            its.for_each(|row| sum.merge_later(&row.totals));
+            sum
+        };
+        let (own, other) = (sum("/a"), sum("other"));
+        assert_eq!((own.hits, own.missed_at_most(Some(&other))), (75, 15 + 15 * 3));
+        let beside = found[0].key.of_others();
+        assert_eq!(beside.unwrap().route.as_deref(), Some("other"));
+    }
+}
+
+#[tokio::test]
 async fn a_revised_window_takes_the_place_of_the_one_before_and_never_adds_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());

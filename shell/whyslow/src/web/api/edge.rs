@@ -99,17 +99,42 @@ fn groups(rows: &[Row]) -> Vec<Group> {
     groups.into_iter().collect()
 }
 
-async fn range_groups(
-    m: Material,
-    params: &Params,
-) -> Result<(Vec<Field>, Vec<Group>, i64, Span), Problem> {
-    let (by, filter, span) = (by(params)?, filter(params), span(params)?);
-    let (fields, window_s) = (by.clone(), (span.length_ms() / 1000 / WINDOWS).max(10));
-    let wanted = span.clone();
-    let rows = read(m, move |m| Ok(m.edge_rows(&filter, &fields, &wanted, window_s)?)).await?;
-    let from = rows.iter().map(|row| row.start_s).min().unwrap_or(0);
-    let to = rows.iter().map(|row| row.start_s + i64::from(row.span_s)).max().unwrap_or(0);
-    Ok((by, groups(&rows), (to - from).max(1), span))
+/// What a range holds.
+struct Range {
+    by: Vec<Field>,
+    groups: Vec<Group>,
+    /// Of what the filter asks for, the groups that windows do not tell apart from others.
+    others: Vec<Group>,
+    seconds: i64,
+    span: Span,
+}
+
+impl Range {
+    async fn read(m: Material, params: &Params) -> Result<Self, Problem> {
+        let (by, filter, span) = (by(params)?, filter(params), span(params)?);
+        let (fields, window_s) = (by.clone(), (span.length_ms() / 1000 / WINDOWS).max(10));
+        let wanted = span.clone();
+        let both = move |m: &Material| {
+            let rows = |filter: &Filter| m.edge_rows(filter, &fields, &wanted, window_s);
+            let others = filter.of_others().map(|others| rows(&others)).transpose()?;
+            Ok((rows(&filter)?, others.unwrap_or_default()))
+        };
+        let (rows, others) = read(m, both).await?;
+        let from = rows.iter().map(|row| row.start_s).min().unwrap_or(0);
+        let to = rows.iter().map(|row| row.start_s + i64::from(row.span_s)).max().unwrap_or(0);
+        let (groups, others) = (groups(&rows), groups(&others));
+        Ok(Self { by, groups, others, seconds: (to - from).max(1), span })
+    }
+
+    /// How many requests of a key may be among those of others.
+    fn missed_at_most(&self, (key, sum): &Group) -> u64 {
+        let Some(others) = key.of_others().filter(|others| others != key) else { return 0 };
+        let of = |groups: &[Group]| {
+            let place = groups.binary_search_by(|(key, _)| key.cmp(&others)).ok()?;
+            Some(sum.totals.missed_at_most(Some(&groups.get(place)?.1.totals)))
+        };
+        of(&self.groups).or_else(|| of(&self.others)).unwrap_or(0)
+    }
 }
 
 /// `GET /api/v1/edge`: requests by key over a range, in the shape of `whyslow edge --json`.
@@ -117,15 +142,14 @@ async fn range_groups(
 /// # Errors
 /// [`Problem`] for a parameter that makes no sense or a store that cannot be read.
 pub async fn rows(State(m): State<Material>, params: Params) -> Result<Response, Problem> {
-    let (by, groups, seconds, span) = range_groups(m, &params).await?;
-    let names: Vec<&str> = by.iter().map(|f| contract_name(*f)).collect();
-    let hits: u64 = groups.iter().map(|(_, sum)| sum.totals.hits).sum();
-    let groups: Vec<Value> =
-        groups.iter().map(|(key, sum)| group(&names, key, sum, seconds)).collect();
+    let range = Range::read(m, &params).await?;
+    let names: Vec<&str> = range.by.iter().map(|f| contract_name(*f)).collect();
+    let hits: u64 = range.groups.iter().map(|(_, sum)| sum.totals.hits).sum();
+    let groups: Vec<Value> = range.groups.iter().map(|of| group(&names, &range, of)).collect();
     let body = json!({
         "schema": "whyslow.edge_range/1",
-        "from": Wall::from_millis(span.from_ms),
-        "to": Wall::from_millis(span.to_ms),
+        "from": Wall::from_millis(range.span.from_ms),
+        "to": Wall::from_millis(range.span.to_ms),
         "hits": hits,
         "groups": groups,
     });
@@ -142,7 +166,8 @@ const fn contract_name(field: Field) -> &'static str {
     }
 }
 
-fn group(by: &[&str], key: &whyslow_edge::row::Key, sum: &Sum, seconds: i64) -> Value {
+fn group(by: &[&str], range: &Range, of: &Group) -> Value {
+    let ((key, sum), seconds) = (of, range.seconds);
     let totals = &sum.totals;
     let codes: Map<String, Value> =
         totals.codes.iter().map(|(code, n)| (code.to_string(), json!(n))).collect();
@@ -154,6 +179,8 @@ fn group(by: &[&str], key: &whyslow_edge::row::Key, sum: &Sum, seconds: i64) -> 
         "by": by,
         "key": key,
         "hits": totals.hits,
+        "missed_at_most": range.missed_at_most(of),
+        "hidden_at_most": totals.hidden_at_most,
         "timed": totals.latency.histogram.count(),
         "tps": {"avg": float(totals.hits) / float(seconds.unsigned_abs()), "max": sum.peak_per_s().unwrap_or(totals.peak_per_s)},
         "latency_ms": timing(&totals.latency),
@@ -204,17 +231,18 @@ fn phase_of(sum: &Sum, phase: EdgePhase) -> Value {
 /// # Errors
 /// As [`rows`].
 pub async fn csv(State(m): State<Material>, params: Params) -> Result<Response, Problem> {
-    let (by, groups, seconds, _) = range_groups(m, &params).await?;
+    let range = Range::read(m, &params).await?;
+    let Range { by, groups, seconds, .. } = &range;
     let mut text: String = by.iter().map(|f| format!("{},", contract_name(*f))).collect();
     text.push_str(
         "hits,per_s,max_per_s,timed,p50_ms,p90_ms,p99_ms,server_p99_ms,2xx,3xx,4xx,5xx\n",
     );
-    for (key, sum) in &groups {
-        for field in &by {
+    for (key, sum) in groups {
+        for field in by {
             text.push_str(&csv_cell(&field.of(key).unwrap_or_default()));
             text.push(',');
         }
-        text.push_str(&csv_figures(sum, seconds));
+        text.push_str(&csv_figures(sum, *seconds));
     }
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),

@@ -49,6 +49,8 @@ pub struct Seen {
     pub by: BTreeMap<Field, Vec<Row>>,
     /// Rows that tell server and route apart, for the server that is asked for or found.
     pub twins: Vec<Row>,
+    /// Requests of the route or client asked for that may be among those of `other` ones.
+    pub missed_at_most: u64,
     /// Findings of the range.
     pub findings: Vec<Finding>,
     /// Readings of the range.
@@ -67,6 +69,7 @@ pub struct Edge {
     bins: Vec<Bin>,
     subject: Option<Subject>,
     common: Option<Common>,
+    missed_at_most: u64,
     findings: Vec<Finding>,
     readings: Vec<Reading>,
     sources: Vec<Source>,
@@ -101,6 +104,7 @@ impl Edge {
             subject,
             common: common(&seen.rows, &seen.by, &filter),
             tree,
+            missed_at_most: seen.missed_at_most,
             findings,
             readings: cells,
             sources: seen.sources,

@@ -17,6 +17,7 @@ use crate::web::pages::model::edge::bins::width_of;
 use crate::web::pages::model::edge::filter::{Field, Fields, Filter};
 use crate::web::pages::model::edge::shared_traits::DIMENSIONS;
 use crate::web::pages::model::edge::sources::{Numbered, Rejects, Source};
+use crate::web::pages::model::edge::sum::Sum;
 use crate::web::pages::source::{Broken, Material};
 use crate::web::pages::when::{NAMED, Span};
 
@@ -55,13 +56,15 @@ impl Material {
             }
             None => Vec::new(),
         };
+        let missed_at_most = read.missed_at_most(filter)?;
         let readings = self.db.readings(&ReadingQuery {
             from: Some(Wall::from_millis(span.from_ms)),
             to: Some(Wall::from_millis(span.to_ms)),
             limit: READINGS,
             ..ReadingQuery::default()
         })?;
-        Ok(Seen { rows, coarse, by, twins, findings, readings, sources: self.edge_sources() })
+        let sources = self.edge_sources();
+        Ok(Seen { rows, coarse, by, twins, missed_at_most, findings, readings, sources })
     }
 
     /// Findings that were open in the span.
@@ -141,6 +144,14 @@ impl Read<'_> {
     fn once(&mut self, filter: &Filter, fields: &[Field]) -> Result<Vec<Row>, Broken> {
         let wanted = fields.iter().fold(filter.fields(), |all, field| all.with(*field));
         if self.done.insert(wanted) { self.all(filter, fields) } else { Ok(Vec::new()) }
+    }
+
+    /// How many requests that pass the filter may be among those of `other` routes or clients.
+    fn missed_at_most(&self, filter: &Filter) -> Result<u64, Broken> {
+        let Some(others) = filter.of_others() else { return Ok(0) };
+        let other = Sum::of(&self.all(&others, &[])?);
+        let own = Sum::of(&self.all(filter, &[])?);
+        Ok(own.totals.missed_at_most(Some(&other.totals)))
     }
 
     fn all(&self, filter: &Filter, fields: &[Field]) -> Result<Vec<Row>, Broken> {

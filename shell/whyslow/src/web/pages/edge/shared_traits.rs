@@ -65,6 +65,9 @@ fn one(facet: &Facet, common: &Common, filter: &Filter, span: &Span, names: &Nam
                     }
                 }
             }
+            @if facet.hidden_at_most > 0 {
+                p.note { "The most frequent are told apart; " em { "other" } " may hold up to " (big(facet.hidden_at_most)) " requests of any one." }
+            }
         }
     }
 }

@@ -50,6 +50,9 @@ pub(super) fn section(edge: &Edge, span: &Span) -> Markup {
         @if tree.lines.is_empty() && !tree.all.is_empty() {
             p.note { "The source names no vip, backend or server." }
         }
+        @if edge.missed_at_most > 0 {
+            p.note { "Windows tell the most frequent apart. Up to " (big(edge.missed_at_most)) " more requests that fit may be counted as " em { "other" } "." }
+        }
         @if tree.all.is_empty() { p.note { (nothing(&edge.filter)) } }
     };
     frame::section("by-server", "By vip, backend, server", &note, Some(end), &content)

@@ -121,6 +121,22 @@ fn what_is_not_told_is_said_to_be() {
 }
 
 #[test]
+fn what_a_route_may_have_missed_is_said_where_it_is_not_0() {
+    let seen = |missed_at_most, hidden_at_most| {
+        let mut of_others = row(0, key("shop", "app", "web1", "other"), &[5; 90]);
+        of_others.totals.hidden_at_most = hidden_at_most;
+        let rows = vec![row(0, key("shop", "app", "web1", "/a"), &[900; 3]), of_others];
+        let by = [(Field::Route, rows.clone())].into();
+        Seen { rows, by, missed_at_most, ..Seen::default() }
+    };
+    let page = drawn(seen(12, 17), &Filter::default());
+    assert!(page.contains("Up to 12 more requests that fit"), "the table is silent");
+    assert!(page.contains("may hold up to 17 requests of any one"), "the facet is silent");
+    let page = drawn(seen(0, 0), &Filter::default());
+    assert!(!page.contains("more requests that fit") && !page.contains("of any one."));
+}
+
+#[test]
 fn missing_lines_are_said_above_everything_else() {
     let rows = vec![row(0, key("shop", "app", "web1", ""), &[5; 30])];
     let sources = vec![Source {

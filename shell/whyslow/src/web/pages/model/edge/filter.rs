@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use whyslow_edge::row::{ClientAsn, ClientPrefix, Key};
+use whyslow_edge::row::{ClientAsn, ClientPrefix, Key, OTHER};
 
 use crate::web::pages::when::escaped;
 
@@ -259,6 +259,14 @@ impl Filter {
         Self { wanted }
     }
 
+    /// The same of what windows do not tell apart from other routes, networks or prefixes; `None`
+    /// where it asks for none of them.
+    pub fn of_others(&self) -> Option<Self> {
+        let field = [Field::Route, Field::Asn, Field::Prefix].into_iter();
+        let asked = field.filter(|field| self.get(*field).is_some_and(|value| value != OTHER));
+        asked.map(|field| self.with(field, OTHER)).next()
+    }
+
     /// The fields that window rows must tell apart for it.
     pub fn fields(&self) -> Fields {
         let in_rows = self.wanted.keys().filter(|field| field.in_rows());
@@ -328,6 +336,10 @@ mod tests {
         }
         let other = Filter::default().with(Field::Prefix, "other").key().unwrap();
         assert_eq!(other.client_prefix, Some(ClientPrefix::Other));
+        let (asn, server) =
+            (filter.of_others().unwrap(), Filter::default().with(Field::Server, "a"));
+        assert_eq!((asn.get(Field::Asn), asn.get(Field::Server)), (Some("other"), Some("web1")));
+        assert_eq!((asn.of_others(), server.of_others()), (None, None));
     }
 
     #[test]

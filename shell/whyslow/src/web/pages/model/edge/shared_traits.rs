@@ -49,6 +49,9 @@ pub struct Facet {
     pub values: Vec<Value>,
     /// Values that share the last line, and how many they are.
     pub others: Option<(usize, Value)>,
+    /// How many requests of any one value may be counted as `other`, since windows tell the most
+    /// frequent apart.
+    pub hidden_at_most: u64,
 }
 
 /// One value.
@@ -128,7 +131,9 @@ fn over(latency: &Timing, min_ms: Option<f64>) -> Option<i32> {
 
 fn facet(rows: &[Row], filter: &Filter, field: Field, over: i32) -> Option<Facet> {
     let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut hidden_at_most = 0;
     for row in kept(rows, filter, &[field]) {
+        hidden_at_most += row.totals.hidden_at_most;
         let histogram = &row.totals.latency.histogram;
         let all = histogram.count();
         let (slow, sum) = counts.entry(field.of(&row.key)?).or_default();
@@ -166,7 +171,7 @@ fn facet(rows: &[Row], filter: &Filter, field: Field, over: i32) -> Option<Facet
         };
         (rest.len(), value)
     });
-    Some(Facet { field, values, others })
+    Some(Facet { field, values, others, hidden_at_most })
 }
 
 #[cfg(test)]
