@@ -232,6 +232,8 @@ pub const WIRE_FRAGMENT_BYTES_MAX: usize = 4 << 20;
 pub const WIRE_FRAGMENTS_PER_DATAGRAM_MAX: usize = 128;
 /// Interfaces that one capture describes, all its sections together.
 pub const WIRE_INTERFACES_MAX: usize = 4096;
+/// Instructions of one filter: the kernel's `BPF_MAXINSNS`.
+pub const WIRE_FILTER_INSTRUCTIONS_MAX: usize = 4096;
 /// Bytes of one captured packet.
 pub const WIRE_PACKET_BYTES_MAX: usize = 256 << 10;
 /// Servers, client networks, prefixes and names, of each so many, told apart in one window.

@@ -14,6 +14,7 @@ pub mod capture;
 pub mod detect;
 pub mod engine;
 pub mod event;
+pub mod filter;
 mod flow;
 pub mod handshake;
 pub mod ja4;
