@@ -263,3 +263,5 @@ pub const WIRE_EVENTS_WAITING_MAX: usize = 65_536;
 pub const WIRE_SERVERS_MAX: usize = 1000;
 /// Bytes of packets that one copy out of a ring gives.
 pub const WIRE_COPY_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one stored window of the wire, unpacked.
+pub const WIRE_WINDOW_BYTES_MAX: u64 = 64 << 20;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use whyslow_edge::detect::{Detectors, Options, WindowOf};
+use whyslow_edge::detect::{self, Detectors, Options, WindowOf};
 use whyslow_model::reading::Finding;
 use whyslow_model::{Sample, Wall};
 
@@ -34,7 +34,11 @@ impl Notices {
     /// Nothing noticed yet but the findings that are open in the store; windows are judged by
     /// `options`, whose service is left aside.
     pub fn of(db: &Db, options: Options) -> Self {
-        let query = FindingQuery { open_only: true, ..FindingQuery::default() };
+        let query = FindingQuery {
+            codes: detect::ALL.iter().map(|d| d.code.to_owned()).collect(),
+            open_only: true,
+            ..FindingQuery::default()
+        };
         let open = db.findings(&query).unwrap_or_else(|error| {
             tracing::error!("findings that are open cannot be read: {error}");
             Vec::new()

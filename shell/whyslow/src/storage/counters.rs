@@ -18,6 +18,8 @@ pub struct StoreCounters {
     pub observations_refused: u64,
     /// What became of what the edge plane brought.
     pub edge: super::EdgeAppended,
+    /// What became of what the wire plane brought.
+    pub wire: super::WireAppended,
     /// Appends that wait.
     pub queue: u64,
     /// Commits.

@@ -49,6 +49,10 @@ pub(super) enum Kind {
     Readings,
     /// Findings.
     Findings,
+    /// The wire's windows.
+    WireWindows,
+    /// Single handshakes, unanswered SYNs and endings.
+    WireEvents,
 }
 
 impl Kind {
@@ -78,7 +82,9 @@ impl Kind {
             | Self::Transcripts
             | Self::Runs
             | Self::Slow
-            | Self::Readings => 1,
+            | Self::Readings
+            | Self::WireWindows
+            | Self::WireEvents => 1,
         }
     }
 
@@ -93,6 +99,8 @@ impl Kind {
             Self::Slow => "slow-".to_owned(),
             Self::Readings => "readings-".to_owned(),
             Self::Findings => "findings-".to_owned(),
+            Self::WireWindows => "wire-".to_owned(),
+            Self::WireEvents => "wire-events-".to_owned(),
         }
     }
 

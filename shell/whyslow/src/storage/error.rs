@@ -131,6 +131,11 @@ fn is_failed_write(error: &rusqlite::Error) -> bool {
     matches!(code, Some(SQLITE_IOERR_WRITE | SQLITE_IOERR_SHMSIZE | SQLITE_IOERR_FSYNC))
 }
 
+/// What SQLite's reader is told where bytes of ours make no sense.
+pub(super) fn damage(reason: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, reason.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,8 +45,10 @@ impl Writer {
         let is = |l: &&Level| Kind::of_level(**l) == kind || Kind::edge_level(**l) == kind;
         let level = self.options.retention.levels().iter().find(is);
         match kind {
-            Kind::Facts | Kind::Findings => ms(self.options.observations_for),
-            Kind::Transcripts | Kind::Slow | Kind::Readings => ms(self.options.transcripts_for),
+            Kind::Facts | Kind::Findings | Kind::WireWindows => ms(self.options.observations_for),
+            Kind::Transcripts | Kind::Slow | Kind::Readings | Kind::WireEvents => {
+                ms(self.options.transcripts_for)
+            }
             Kind::Runs => ms(self.options.ok_runs_for),
             Kind::Samples | Kind::Rollup { .. } | Kind::Windows { .. } => {
                 level.map_or(i64::MAX, |l| l.keep_ms)

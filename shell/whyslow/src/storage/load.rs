@@ -71,7 +71,8 @@ fn kinds(options: &StoreOptions) -> Vec<Kind> {
     let levels = options.retention.levels().iter().map(|l| Kind::of_level(*l));
     let windows = options.retention.levels().iter().map(|l| Kind::edge_level(*l));
     let plain = [Kind::Facts, Kind::Transcripts, Kind::Runs, Kind::Slow, Kind::Readings];
-    levels.chain(windows).chain(plain).chain([Kind::Findings]).collect()
+    let later = [Kind::Findings, Kind::WireWindows, Kind::WireEvents];
+    levels.chain(windows).chain(plain).chain(later).collect()
 }
 
 /// Gives the head the windows at and after each series' floor.

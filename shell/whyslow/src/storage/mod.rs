@@ -17,6 +17,7 @@ mod read;
 mod registry;
 mod rows;
 mod seal;
+mod wire;
 mod writer;
 
 use std::fs;
@@ -43,6 +44,9 @@ pub use error::StorageError;
 pub use facts::{ObservationFilter, ObservationPage, PageRequest};
 pub use whyslow_store::head::Limits;
 pub use whyslow_store::retention::{BadRetention, Retention};
+pub use wire::{
+    WireAppended, WireBatch, WireEvent, WireEventPage, WireEventQuery, WireKind, WireOrder,
+};
 
 use counters::Counters;
 use days::Files;
@@ -90,6 +94,8 @@ pub struct Batch {
     pub runs: Vec<StoredRun>,
     /// What the edge plane brings.
     pub edge: EdgeBatch,
+    /// What the wire plane brings.
+    pub wire: WireBatch,
 }
 
 /// The document of one run.
@@ -124,6 +130,8 @@ pub struct Appended {
     pub observations_refused: u64,
     /// Of what the edge plane brought.
     pub edge: EdgeAppended,
+    /// Of what the wire plane brought.
+    pub wire: WireAppended,
 }
 
 /// The store. Cloning is cheap; all clones are the same store.
@@ -189,19 +197,20 @@ impl Db {
     /// [`StorageError::Full`] and others: then nothing, or an unacknowledged part, is stored, and
     /// the batch may be sent again.
     pub async fn append(&self, batch: Batch) -> Result<Appended, StorageError> {
-        let Batch { samples, mut columns, observations, runs, edge } = batch;
+        let Batch { samples, mut columns, observations, runs, edge, wire } = batch;
         for sample in &samples {
             columns.sample(sample);
         }
         let tap = self.0.tap.get().filter(|tap| tap.wants() && !columns.is_empty());
         let told = tap.map(|tap| (tap, columns.clone()));
-        let documents = (observations.len() + runs.len() + edge.len()) * WEIGHT_OF_DOCUMENT;
+        let documents =
+            (observations.len() + runs.len() + edge.len() + wire.len()) * WEIGHT_OF_DOCUMENT;
         let weight = u32::try_from(columns.len() + documents).unwrap_or(u32::MAX);
         let weight = weight.clamp(1, QUEUE_WEIGHT_MAX);
         let room = Arc::clone(&self.0.room).acquire_many_owned(weight).await;
         let room = room.map_err(|_| StorageError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let request = Request { columns, observations, runs, edge, reply, room };
+        let request = Request { columns, observations, runs, edge, wire, reply, room };
         self.0.counters.queued(1);
         let sent = self.0.queue.send(Message::Append(Box::new(request)));
         sent.map_err(|_| StorageError::Closed)?;

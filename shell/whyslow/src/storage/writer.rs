@@ -18,7 +18,9 @@ use super::error::StorageError;
 use super::lock::DirectoryLock;
 use super::registry::Registry;
 use super::seal::Pass;
-use super::{Appended, EdgeBatch, StoreOptions, StoredRun, edge, facts, file, rows};
+use super::{
+    Appended, EdgeBatch, StoreOptions, StoredRun, WireBatch, edge, facts, file, rows, wire,
+};
 
 /// One append on its way.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(super) struct Request {
     pub(super) observations: Vec<Observation>,
     pub(super) runs: Vec<StoredRun>,
     pub(super) edge: EdgeBatch,
+    pub(super) wire: WireBatch,
     pub(super) reply: oneshot::Sender<Result<Appended, StorageError>>,
     /// Its room in the queue, given back with the answer.
     pub(super) room: OwnedSemaphorePermit,
@@ -215,6 +218,7 @@ impl Writer {
                         c.observations += one.observations;
                         c.observations_refused += one.observations_refused;
                         c.edge.add(&one.edge);
+                        c.wire.add(&one.wire);
                     }
                 }
                 Err(_) => c.failed_appends += group.len() as u64,
@@ -228,13 +232,15 @@ impl Writer {
         }
     }
 
-    /// Makes a group durable: samples first, then facts, then what the edge brings. Answers one entry per request.
+    /// Makes a group durable: samples first, then facts, then what the edge and the
+    /// wire bring. Answers one entry per request.
     fn commit(&mut self, group: &[Request]) -> Result<Vec<Appended>, StorageError> {
         let now = now();
         let mut answers = vec![Appended::default(); group.len()];
         self.commit_samples(group, now, &mut answers)?;
         self.commit_facts(group, now, &mut answers)?;
         self.commit_edge(group, now, &mut answers)?;
+        self.commit_wire(group, now, &mut answers)?;
         Ok(answers)
     }
 
@@ -335,6 +341,8 @@ impl Writer {
                 Kind::Slow => edge::SLOW,
                 Kind::Readings => edge::READINGS,
                 Kind::Findings => edge::FINDINGS,
+                Kind::WireWindows => wire::WINDOWS,
+                Kind::WireEvents => wire::EVENTS,
             };
             let db = file::open(&self.files.path(kind, day), shape)?;
             self.files.add(kind, day);

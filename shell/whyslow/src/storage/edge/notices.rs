@@ -14,9 +14,8 @@ use whyslow_model::observation::{Cohort, Evidence, Locus};
 use whyslow_model::reading::{Against, Finding, Reading, Stat, Status};
 
 use super::super::days::{Files, Kind};
-use super::super::error::StorageError;
+use super::super::error::{StorageError, damage};
 use super::super::file::Shape;
-use super::rows::damage;
 
 pub(in super::super) const READINGS: Shape = Shape {
     schema: "CREATE TABLE cells (id INTEGER PRIMARY KEY, code TEXT NOT NULL, cell TEXT NOT NULL,

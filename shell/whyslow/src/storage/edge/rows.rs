@@ -11,7 +11,7 @@ use whyslow_edge::grouping::Grouping;
 use whyslow_edge::pack;
 use whyslow_edge::row::{Key, Row, Totals};
 
-use super::super::error::StorageError;
+use super::super::error::{StorageError, damage};
 use super::super::file::Shape;
 
 pub(in super::super) const SHAPE: Shape = Shape {
@@ -219,11 +219,6 @@ pub(super) fn stale(db: &Connection, from_s: i64, to_s: i64) -> rusqlite::Result
         "SELECT start_s FROM stale WHERE start_s >= ?1 AND start_s < ?2 ORDER BY start_s",
     )?;
     select.query_map([from_s, to_s], |row| row.get(0))?.collect()
-}
-
-/// What SQLite's reader is told where bytes of ours make no sense.
-pub(super) fn damage(reason: &str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, reason.into())
 }
 
 #[cfg(test)]

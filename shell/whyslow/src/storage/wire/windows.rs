@@ -1,0 +1,146 @@
+//! Files of the wire's windows, a day each: one row a tap and start, its rows as packed JSON.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use rusqlite::{Connection, params};
+use whyslow_model::Wall;
+use whyslow_model::limits::WIRE_WINDOW_BYTES_MAX;
+use whyslow_wire::row::{Row, Window};
+
+use super::super::days::{Files, Kind};
+use super::super::error::{StorageError, damage};
+use super::super::file::Shape;
+
+pub(in super::super) const SHAPE: Shape = Shape {
+    schema: "CREATE TABLE windows (from_ns INTEGER NOT NULL, tap TEXT NOT NULL,
+                                   to_ns INTEGER NOT NULL, packets INTEGER NOT NULL,
+                                   drops INTEGER NOT NULL, blind INTEGER NOT NULL,
+                                   rows BLOB NOT NULL,
+                                   PRIMARY KEY (from_ns, tap)) WITHOUT ROWID;",
+    page_bytes: 4096,
+    outlives_power_loss: true,
+};
+
+/// Writes windows in the place of those of the same tap and start.
+pub(super) fn write(
+    db: &mut Connection,
+    path: &Path,
+    windows: &[(&Arc<str>, &Window)],
+) -> Result<(), StorageError> {
+    let failed = |e: rusqlite::Error| StorageError::of_sqlite("write to", path, &e);
+    let tx = db.transaction().map_err(failed)?;
+    for (tap, window) in windows {
+        insert(&tx, tap, window).map_err(failed)?;
+    }
+    tx.commit().map_err(failed)
+}
+
+fn insert(db: &Connection, tap: &str, window: &Window) -> rusqlite::Result<()> {
+    let clamp = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO windows (from_ns, tap, to_ns, packets, drops, blind, rows)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        window.from.as_nanos(),
+        tap,
+        window.to.as_nanos(),
+        clamp(window.packets),
+        clamp(window.drops),
+        window.blind,
+        pack(&window.rows)?,
+    ])?;
+    Ok(())
+}
+
+fn pack(rows: &[Row]) -> rusqlite::Result<Vec<u8>> {
+    let failed =
+        |e: Box<dyn std::error::Error + Send + Sync>| rusqlite::Error::ToSqlConversionFailure(e);
+    let json = serde_json::to_vec(rows).map_err(|e| failed(Box::new(e)))?;
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&json).map_err(|e| failed(Box::new(e)))?;
+    packed.finish().map_err(|e| failed(Box::new(e)))
+}
+
+fn unpack(packed: &[u8]) -> rusqlite::Result<Vec<Row>> {
+    let mut json = Vec::new();
+    let mut reader = ZlibDecoder::new(packed).take(WIRE_WINDOW_BYTES_MAX);
+    reader.read_to_end(&mut json).map_err(|e| damage(&format!("rows that do not unpack: {e}")))?;
+    serde_json::from_slice(&json).map_err(|e| damage(&format!("rows that make no sense: {e}")))
+}
+
+/// Windows that start in `from..to`, oldest first.
+pub(super) fn read(
+    files: &Files,
+    tap: Option<&str>,
+    from: Wall,
+    to: Wall,
+) -> Result<Vec<(Arc<str>, Window)>, StorageError> {
+    let mut all = Vec::new();
+    for day in days(files, from, to) {
+        let found = files.read(Kind::WireWindows, day, |db| of_file(db, tap, from, to))?;
+        all.extend(found.into_iter().flatten());
+    }
+    Ok(all)
+}
+
+fn of_file(
+    db: &Connection,
+    tap: Option<&str>,
+    from: Wall,
+    to: Wall,
+) -> rusqlite::Result<Vec<(Arc<str>, Window)>> {
+    let sql = "SELECT tap, from_ns, to_ns, packets, drops, blind, rows FROM windows
+                   WHERE from_ns >= ?1 AND from_ns < ?2 AND (?3 IS NULL OR tap = ?3)
+                   ORDER BY from_ns, tap";
+    let mut select = db.prepare_cached(sql)?;
+    let mut rows = select.query(params![from.as_nanos(), to.as_nanos(), tap])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let tap: String = row.get(0)?;
+        let count = |n: i64| u64::try_from(n).unwrap_or(0);
+        let window = Window {
+            from: Wall::from_nanos(row.get(1)?),
+            to: Wall::from_nanos(row.get(2)?),
+            packets: count(row.get(3)?),
+            drops: count(row.get(4)?),
+            blind: row.get(5)?,
+            rows: unpack(row.get_ref(6)?.as_blob()?)?,
+        };
+        found.push((tap.into(), window));
+    }
+    Ok(found)
+}
+
+/// The taps of which there are windows that start in `from..to`.
+pub(super) fn taps(files: &Files, from: Wall, to: Wall) -> Result<Vec<Arc<str>>, StorageError> {
+    let mut all: Vec<Arc<str>> = Vec::new();
+    for day in days(files, from, to) {
+        let found = files.read(Kind::WireWindows, day, |db| {
+            let sql = "SELECT DISTINCT tap FROM windows WHERE from_ns >= ?1 AND from_ns < ?2";
+            let mut select = db.prepare_cached(sql)?;
+            let span = params![from.as_nanos(), to.as_nanos()];
+            let taps = select.query_map(span, |row| row.get::<_, String>(0))?;
+            taps.map(|tap| tap.map(Arc::from)).collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        all.extend(found.into_iter().flatten());
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
+fn days(files: &Files, from: Wall, to: Wall) -> Vec<super::super::days::Day> {
+    let kind = Kind::WireWindows;
+    let mut days = files.days(kind);
+    days.retain(|day| {
+        let (start, end) = kind.span_ms(*day);
+        end > from.as_millis() && start <= to.as_millis()
+    });
+    days
+}
