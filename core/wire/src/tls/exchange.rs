@@ -142,7 +142,12 @@ impl Exchange {
 
     /// One more segment of a side that brings new bytes; to be told before they are fed.
     pub fn segment(&mut self, from: Party, pause_ns: u64, ended_by_ack: bool) {
-        self.half(from).meter.segment(pause_ns, ended_by_ack);
+        let half = self.half(from);
+        if half.pieces.all().is_empty() && half.records.is_between() {
+            half.meter = Meter::FIRST;
+        } else {
+            half.meter.segment(pause_ns, ended_by_ack);
+        }
     }
 
     /// What of the peer's bytes `by` acknowledged for the first time.
@@ -230,7 +235,8 @@ impl Exchange {
     /// Adds a record to the flight of its sender.
     fn push(&mut self, input: &Input<'_>, record: Record) {
         let half = self.half(input.from);
-        if half.pieces.all().is_empty() {
+        // A flight's first record may have begun in this segment behind another one's end.
+        if half.pieces.all().is_empty() && record.first == input.at {
             half.meter = Meter::FIRST;
         }
         let acked = input.acked.filter(|a| a.to >= record.to);

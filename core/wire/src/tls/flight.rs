@@ -68,6 +68,11 @@ impl Pieces {
         self.0 = Vec::new();
     }
 
+    /// Forgets the records from that offset on.
+    pub(crate) fn until(&mut self, from: u32) {
+        self.0.retain(|piece| piece.record.from < from);
+    }
+
     pub(crate) fn all(&self) -> &[Piece] {
         &self.0
     }

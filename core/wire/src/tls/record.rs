@@ -96,6 +96,11 @@ impl Records {
         }
     }
 
+    /// Whether the next byte begins a record.
+    pub const fn is_between(&self) -> bool {
+        self.have == 0
+    }
+
     fn known(
         &mut self,
         at: Wall,

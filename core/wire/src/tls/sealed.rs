@@ -11,6 +11,9 @@ const MESSAGE_HEADER: u32 = 4;
 pub(crate) const ALERT: u32 = 2 + SEAL;
 /// `EndOfEarlyData`: a message of nothing.
 pub(crate) const END_OF_EARLY_DATA: u32 = MESSAGE_HEADER + SEAL;
+/// The longest record without padding (RFC 8446, section 5.1): messages that fill it go on in the
+/// next one.
+pub(crate) const LEN_MAX: u32 = (1 << 14) + SEAL;
 /// More than this no session ticket has that a server sends for speed.
 pub(crate) const TICKET_MAX: u32 = 1500;
 

@@ -176,6 +176,19 @@ fn a_reply_in_one_record_is_told_by_what_the_server_does_next() {
 }
 
 #[test]
+fn a_request_behind_a_reply_in_one_record_is_no_part_of_it() {
+    let mut wire = hello_with(&[]);
+    wire.wait_ms(2).server(&flight_1_3()).wait_ms(50).ack(true).wait_ms(20);
+    wire.client(&[ccs(), sealed(539)].concat()).wait_us(30).client(&sealed(28)).wait_ms(1);
+    // Tickets, the answer, and goodbye, which is no refusal of the certificate.
+    wire.server(&[sealed(179), sealed(29), sealed(19)].concat()).wait_ms(60).ack(true);
+    let o = opening(&wire);
+    assert_eq!(o.outcome, Outcome::Complete);
+    assert_eq!(o.reply.unwrap().span.bytes, 6 + 544);
+    near(ms(o.reply.unwrap().span.last, o.client_data.unwrap()), 0.03);
+}
+
+#[test]
 fn a_hello_in_several_segments_and_records_is_one() {
     let mut wire = Wire::new();
     let hello = client_hello(&[versions(), extension(21, &[0; 2300])]);
@@ -314,6 +327,20 @@ fn a_large_flight_tells_waits_for_the_window_from_pauses_of_the_writer() {
     near(f.window_wait_ns as f64 / 1e6, 50.03);
     near(f.writer_pause_ns as f64 / 1e6, 12.0);
     assert_eq!((f.segments, f.span.bytes as usize), (3, flight.len()));
+}
+
+#[test]
+fn a_wait_inside_the_first_record_of_a_flight_counts() {
+    let mut wire = Wire::new();
+    wire.connect(50).client(&record(22, &client_hello(&[])));
+    let first = [server_hello(&[0x33; 32], 0xc02b, &[]), message(11, &[0; 15_000])].concat();
+    let rest = [message(12, &[0; 300]), message(14, &[])].concat();
+    let flight = [record(22, &first), record(22, &rest)].concat();
+    wire.wait_ms(4).server(&flight[..14_000]).wait_ms(50).ack(true).wait_us(30);
+    wire.server(&flight[14_000..]).wait_ms(50).ack(true);
+    let f = opening(&wire).flight.unwrap();
+    near(f.window_wait_ns as f64 / 1e6, 50.03);
+    assert_eq!((f.segments, f.span.bytes as usize), (2, flight.len()));
 }
 
 /// RFC 8446, section 4.1.3.

@@ -140,12 +140,22 @@ impl Exchange {
     }
 
     /// The server went on, so that what the client sent was its reply, whatever its sizes say: its
-    /// messages stood in one record.
+    /// messages stood in one record, or in several where one was too small. What came behind is no
+    /// part of it.
     pub(super) fn reply_in_one(&mut self, at: Wall) {
-        if self.client_sealed().next().is_some_and(|r| r.first < at) {
-            let len = self.client_sealed().next().map_or(0, |r| r.len);
-            self.tls.client_auth = Some(len > COALESCED_WITHOUT_CERTIFICATE);
-            self.reply_ended(at);
+        if self.client_sealed().next().is_none_or(|r| r.first >= at) {
+            return;
+        }
+        let full = self.client_sealed().take_while(|r| r.len >= sealed::LEN_MAX).count();
+        let bytes: u32 = self.client_sealed().take(full + 1).map(|r| r.len).sum();
+        self.tls.client_auth = Some(bytes > COALESCED_WITHOUT_CERTIFICATE);
+        let behind = self.client_sealed().nth(full + 1).copied();
+        if let Some(behind) = behind {
+            self.client.pieces.until(behind.from);
+        }
+        self.reply_ended(at);
+        if let Some(behind) = behind {
+            self.client_later(behind);
         }
     }
 
