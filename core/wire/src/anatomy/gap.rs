@@ -31,6 +31,16 @@ pub(super) struct End<'a> {
     pub(super) rtt_ns: i64,
 }
 
+/// A time in which an end was expected to send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pause {
+    pub(super) stretch: Stretch,
+    /// Its beginning is only estimated: the network may have had a part in it.
+    pub(super) estimated: bool,
+    /// What was expected is one segment, so that one that was lost twice was sent three times.
+    pub(super) single: bool,
+}
+
 /// What was found of a pause.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Gap {
@@ -66,11 +76,11 @@ pub(super) enum Cause {
 }
 
 impl End<'_> {
-    /// Looks into the pause and gives its time to whom it belongs. Where its beginning is only
-    /// `estimated`, the network may have had a part in it.
-    pub(super) fn judge(&self, pause: Stretch, estimated: bool, parts: &mut Parts) -> Gap {
-        let gap = self.look(pause);
-        let (ns, owner) = (pause.ns(), self.owner);
+    /// Looks into the pause and gives its time to whom it belongs.
+    pub(super) fn judge(&self, pause: Pause, parts: &mut Parts) -> Gap {
+        let Pause { stretch, estimated, single } = pause;
+        let gap = self.look(stretch);
+        let (ns, owner) = (stretch.ns(), self.owner);
         match gap.cause {
             Cause::Silent if estimated => parts.likely(owner, Owner::Network, ns),
             Cause::Silent => parts.sure(owner, ns),
@@ -78,7 +88,7 @@ impl End<'_> {
                 parts.sure(Owner::Network, missed.ns());
                 parts.sure(owner, ns - missed.ns());
             }
-            Cause::Lost { packets } => self.lost(ns, packets, parts),
+            Cause::Lost { packets } => self.lost(ns, packets, single, parts),
             Cause::HeldUp { ns: held } => {
                 parts.sure(Owner::Network, held.min(ns));
                 parts.sure(owner, ns - held);
@@ -89,13 +99,17 @@ impl End<'_> {
         gap
     }
 
-    /// Each loss costs at least a probe's time (two round trips) and at most a timeout that
-    /// doubles with every further one; what is beyond was the end's own.
-    fn lost(&self, ns: i64, packets: u16, parts: &mut Parts) {
-        let least = self.rtt_ns.saturating_mul(2).min(ns);
+    /// A loss costs at least a probe's time (two round trips) and at most a timeout that doubles
+    /// with every further one; what is beyond was the end's own. Where `again` says that it was one
+    /// segment each time, every further loss costs a timeout at least.
+    fn lost(&self, ns: i64, packets: u16, again: bool, parts: &mut Parts) {
+        let further = if again { i64::from(packets.saturating_sub(1)) } else { 0 };
+        let probe = self.rtt_ns.saturating_mul(2);
+        let least = probe.saturating_add(self.rto_ns().saturating_mul(further)).min(ns);
         let doublings = u32::from(packets.min(16));
         let most = (self.rto_ns() * LATE_PERCENT / 100).saturating_mul((1 << doublings) - 1);
         let beyond = (ns - most).max(0);
+        let least = least.min(ns - beyond);
         parts.sure(Owner::Network, least);
         parts.likely(Owner::Network, self.owner, ns - beyond - least);
         parts.likely(self.owner, Owner::Network, beyond);
@@ -175,4 +189,22 @@ pub(super) fn seen_again(side: &Side, stretch: Stretch) -> Option<Wall> {
 #[expect(clippy::cast_possible_truncation, reason = "a clock's steps over a pause: below 2^63")]
 fn rounded(ns: f64) -> i64 {
     ns.round() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::anatomy::tests::{client_answers_at, plain};
+    use crate::anatomy::{Judge, judge};
+    use crate::handshake::{Blame, VantagePoint};
+
+    #[test]
+    fn an_answer_of_one_segment_lost_twice_took_two_timeouts() {
+        let mut opening = plain();
+        client_answers_at(&mut opening, 670.0, 0x7d4e, 1670);
+        let blame = |opening| judge(opening, VantagePoint::Server, &Judge::default()).blame;
+        assert_eq!(blame(opening.clone()), Blame::Network);
+        // Of several segments two may have been lost at once, and the rest be the client's time.
+        opening.reply.as_mut().unwrap().segments = 3;
+        assert_eq!(blame(opening), Blame::Unknown);
+    }
 }

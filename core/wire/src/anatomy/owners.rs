@@ -1,7 +1,7 @@
 //! Whose each phase is: the table of the documentation (`docs/wire.md`), row by row.
 
 use super::clock::Clock;
-use super::gap::{End, Gap, seen_again};
+use super::gap::{End, Gap, Pause, seen_again};
 use super::numbers::Numbers;
 use super::parts::{Owner, Parts};
 use super::timeline::{Observed, Stretch, Timeline};
@@ -12,6 +12,8 @@ use crate::opening::{Opening, Span};
 const ACK_DELAY_NS: i64 = 200_000_000;
 /// No round trip is longer than a day, whatever stamps say.
 const RTT_MAX_NS: i64 = 86_400_000_000_000;
+/// What every path carries in one segment (RFC 8200: 1280 bytes with both headers).
+const ONE_SEGMENT_BYTES: u32 = 1200;
 /// Bytes a server sends before it waits for the first acknowledgment (RFC 6928: ten segments).
 const FIRST_WINDOW_BYTES: u32 = 14_600;
 
@@ -141,7 +143,9 @@ impl<'a> Sight<'a> {
             Phase::ServerFlight => found.flight = Some(self.server_flight(stretch, parts)),
             Phase::Ack => found.ack = self.ack(observed, parts),
             Phase::ClientThink => {
-                found.think = Some(self.client.judge(stretch, observed.estimated, parts));
+                let single = self.opening.reply.is_some_and(|reply| reply.segments == 1);
+                let pause = Pause { stretch, estimated: observed.estimated, single };
+                found.think = Some(self.client.judge(pause, parts));
             }
             Phase::Finish => self.finish(stretch, parts),
         }
@@ -196,7 +200,9 @@ impl<'a> Sight<'a> {
     /// The pause before something the client sends, and then its bytes one after the other.
     fn client_span(&self, stretch: Stretch, span: Span, parts: &mut Parts) -> Gap {
         let (pause, bytes) = split(stretch, span.first.as_nanos());
-        let gap = self.client.judge(pause, false, parts);
+        let single = span.first == span.last && span.bytes <= ONE_SEGMENT_BYTES;
+        let pause = Pause { stretch: pause, estimated: false, single };
+        let gap = self.client.judge(pause, parts);
         if self.client.near {
             parts.sure(Owner::Client, bytes.ns());
         } else if filled_within(self.opening, bytes) {
@@ -224,7 +230,8 @@ impl<'a> Sight<'a> {
         }
         let (trip, think) = split(stretch, stretch.from.saturating_add(trip));
         parts.sure(Owner::Network, trip.ns());
-        self.server.judge(think, false, parts);
+        let pause = Pause { stretch: think, estimated: false, single: false };
+        self.server.judge(pause, parts);
     }
 
     /// Row 6. Waiting for the window is the network's time, or the client's who closed it; all
