@@ -4,6 +4,8 @@
 //! a connection whose opening was told costs one look-up; one of a connection that is not known and
 //! does not begin here costs that and leaves nothing.
 
+mod fuzz;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use crate::flow::table::{Class, Flow, Id, Table};
 use crate::opening::Outcome;
 use crate::segment::{Flags, FlowKey, Segment};
 use crate::tls::Party;
+pub use fuzz::fuzz_wire_engine;
 
 /// How long the engine waits for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -81,3 +81,105 @@ fn hash(text: &str) -> String {
 }
 
 const LENGTH: usize = 36;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A `ClientHello` of these suites and extensions.
+    fn hello(version: u16, ciphers: &[u16], extensions: &[(u16, &[u8])]) -> Vec<u8> {
+        let wide =
+            |values: &[u16]| -> Vec<u8> { values.iter().flat_map(|v| v.to_be_bytes()).collect() };
+        let with_length = |bytes: Vec<u8>| -> Vec<u8> {
+            [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes.as_slice()].concat()
+        };
+        let listed = extensions
+            .iter()
+            .map(|(n, body)| [n.to_be_bytes().to_vec(), with_length(body.to_vec())].concat());
+        let extensions: Vec<u8> = listed.flatten().collect();
+        let mut body = wide(&[version]);
+        body.extend([7; 32]);
+        body.push(0);
+        body.extend(with_length(wide(ciphers)));
+        body.extend([1, 0]);
+        body.extend(with_length(extensions));
+        body
+    }
+
+    fn ja4(version: u16, ciphers: &[u16], extensions: &[(u16, &[u8])]) -> String {
+        fingerprint(&ClientHello::read(&hello(version, ciphers, extensions))).unwrap()
+    }
+
+    /// Suites and extensions of a Chrome, in its order, GREASE first and last.
+    const CIPHERS: &[u16] = &[
+        0x2a2a, 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013,
+        0xc014, 0x009c, 0x009d, 0x002f, 0x0035,
+    ];
+    const EXTENSIONS: &[(u16, &[u8])] = &[
+        (0x3a3a, &[]),
+        (0x001b, &[]),
+        (0x0000, b"\0\x06\0\0\x03a.b"),
+        (0x0033, &[]),
+        (0x0010, b"\0\x0c\x02h2\x08http/1.1"),
+        (0x4469, &[]),
+        (0x0017, &[]),
+        (0x002d, &[]),
+        (0x000d, &[0, 16, 4, 3, 8, 4, 4, 1, 5, 3, 8, 5, 5, 1, 8, 6, 6, 1]),
+        (0x0005, &[]),
+        (0x0023, &[]),
+        (0x0012, &[]),
+        (0x002b, &[6, 0x6a, 0x6a, 3, 4, 3, 3]),
+        (0xff01, &[]),
+        (0x000b, &[]),
+        (0x000a, &[]),
+        (0x0015, &[]),
+        (0x8a8a, &[0]),
+    ];
+
+    #[test]
+    fn the_published_example_of_a_chrome() {
+        assert_eq!(ja4(0x0303, CIPHERS, EXTENSIONS), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+    }
+
+    #[test]
+    fn the_order_of_extensions_does_not_matter() {
+        let mut other = EXTENSIONS.to_vec();
+        other.reverse();
+        assert_eq!(ja4(0x0303, CIPHERS, &other), ja4(0x0303, CIPHERS, EXTENSIONS));
+    }
+
+    #[test]
+    fn a_hello_without_anything_has_zeros() {
+        assert_eq!(ja4(0x0301, &[0x0a0a], &[]), "t10i000000_000000000000_000000000000");
+    }
+
+    #[test]
+    fn without_signatures_the_extensions_stand_alone() {
+        // sha256("0017") begins so.
+        assert!(ja4(0x0303, &[0x002f], &[(0x17, &[])]).ends_with("_1ca028f07214"));
+    }
+
+    #[test]
+    fn a_protocol_of_odd_bytes_gives_digits_of_its_first_and_last() {
+        let alpn = |protocol: &[u8]| {
+            let len = u8::try_from(protocol.len()).unwrap();
+            let body = [&[0, len + 1, len], protocol].concat();
+            ja4(0x0303, &[0x002f], &[(16, &body)])[8..10].to_owned()
+        };
+        assert_eq!(alpn(b"http/1.1"), "h1");
+        assert_eq!(alpn(b"h"), "hh");
+        assert_eq!(alpn(&[0xab]), "ab");
+        assert_eq!(alpn(&[0xab, 0x33, 0x4d, 0xcd]), "ad");
+        assert_eq!(alpn(&[b'a', 0xfe]), "6e");
+    }
+
+    #[test]
+    fn a_hello_that_was_cut_has_none() {
+        let whole = hello(0x0303, CIPHERS, EXTENSIONS);
+        // Old hellos end before the extensions; only the message's length tells that one was cut.
+        let old = 2 + 32 + 1 + 2 + 2 * CIPHERS.len() + 2;
+        for len in (0..whole.len()).filter(|len| *len != old) {
+            assert_eq!(fingerprint(&ClientHello::read(&whole[..len])), None, "{len}");
+        }
+    }
+}

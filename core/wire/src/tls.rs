@@ -8,6 +8,7 @@
 
 pub mod exchange;
 pub mod flight;
+mod fuzz;
 pub mod hello;
 #[cfg(test)]
 pub(crate) mod made;
@@ -15,6 +16,8 @@ pub mod message;
 mod reader;
 pub mod record;
 mod sealed;
+
+pub use fuzz::fuzz_tls_walker;
 
 /// Bytes in the order the sender wrote them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,6 +43,8 @@ const ENTRIES: &[Entry] = &[
     ("rollup", whyslow_store::rollup::fuzz_rollup),
     ("syslog", whyslow_edge::syslog::fuzz_syslog),
     ("target", whyslow_probe::target::fuzz_target),
+    ("tls_walker", whyslow_wire::tls::fuzz_tls_walker),
+    ("wire_engine", whyslow_wire::engine::fuzz_wire_engine),
 ];
 
 /// Damaged copies tried of each file.

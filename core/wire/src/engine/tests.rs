@@ -9,7 +9,9 @@ use crate::tls::made::{
 
 mod endings;
 mod handshakes;
+mod limits;
 mod loss;
+mod shuffled;
 
 /// What the engine tells of a script, to the end of the capture.
 fn told(wire: &Wire) -> Vec<Event> {

@@ -75,8 +75,9 @@ impl<'a> ClientHello<'a> {
         (self.ciphers, whole) = reader.vec16()?;
         whole.then_some(())?;
         reader.vec8()?.1.then_some(())?;
-        self.extensions = read_extensions(reader)?;
-        self.extensions.iter().all(|(.., whole)| whole).then_some(())
+        let whole;
+        (self.extensions, whole) = read_extensions(reader)?;
+        whole.then_some(())
     }
 
     /// The server's name (RFC 6066, section 3), its odd bytes made harmless.
@@ -145,21 +146,23 @@ impl<'a> ServerHello<'a> {
             self.version = TLS_1_3;
         }
         reader.u8()?;
-        let extensions = read_extensions(reader)?;
+        let (extensions, whole) = read_extensions(reader)?;
         if let Some(&[high, low]) = extensions.find(SUPPORTED_VERSIONS) {
             self.version = u16::from_be_bytes([high, low]);
         }
         self.psk = extensions.find(PRE_SHARED_KEY).is_some();
-        extensions.iter().all(|(.., whole)| whole).then_some(())
+        whole.then_some(())
     }
 }
 
-/// Extensions behind their length; absent altogether in old hellos.
-fn read_extensions<'a>(reader: &mut Reader<'a>) -> Option<Extensions<'a>> {
+/// Extensions behind their length, absent altogether in old hellos, and whether they are all there.
+fn read_extensions<'a>(reader: &mut Reader<'a>) -> Option<(Extensions<'a>, bool)> {
     if reader.is_empty() {
-        return Some(Extensions::default());
+        return Some((Extensions::default(), true));
     }
-    Some(Extensions(reader.vec16()?.0))
+    let (bytes, whole) = reader.vec16()?;
+    let extensions = Extensions(bytes);
+    Some((extensions, whole && extensions.iter().all(|(.., whole)| whole)))
 }
 
 /// Numbers of two bytes.
