@@ -59,7 +59,7 @@ fn every_kind_of_handshake_is_known_by_its_records() {
 #[test]
 fn times_are_those_of_tshark() {
     for (name, capture, lines, _) in FIXTURES {
-        let lines: Vec<Line> = lines.lines().map(line).collect();
+        let lines: Vec<Line> = lines.lines().map(|l| line(l).unwrap()).collect();
         for (stream, o) in openings(capture).iter().enumerate() {
             let of: Vec<&Line> = lines.iter().filter(|l| l.stream == stream).collect();
             let hello = of.iter().rposition(|l| l.has(1)).unwrap();
@@ -117,16 +117,14 @@ impl Line {
     }
 }
 
-fn line(text: &str) -> Line {
-    let fields: Vec<&str> = text.split('\t').collect();
-    let (seconds, fraction) = fields[1].split_once('.').unwrap();
-    let at = seconds.parse::<i64>().unwrap() * 1_000_000_000 + fraction.parse::<i64>().unwrap();
-    Line {
-        stream: fields[0].parse().unwrap(),
-        at: Wall::from_nanos(at),
-        port: fields[2].parse().unwrap(),
-        types: fields[3].split(',').filter_map(|t| t.parse().ok()).collect(),
-    }
+fn line(text: &str) -> Option<Line> {
+    let mut fields = text.split('\t');
+    let stream = fields.next()?.parse().ok()?;
+    let (seconds, fraction) = fields.next()?.split_once('.')?;
+    let ns = seconds.parse::<i64>().ok()? * 1_000_000_000 + fraction.parse::<i64>().ok()?;
+    let port = fields.next()?.parse().ok()?;
+    let types = fields.next()?.split(',').filter_map(|t| t.parse().ok()).collect();
+    Some(Line { stream, at: Wall::from_nanos(ns), port, types })
 }
 
 fn openings(capture: &[u8]) -> Vec<Opening> {
