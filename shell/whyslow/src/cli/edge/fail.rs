@@ -55,7 +55,7 @@ impl Bound {
                 let codes = outcome.total.codes.iter();
                 let errors: u64 =
                     codes.filter(|(c, _)| (500..600).contains(c)).map(|(_, n)| n).sum();
-                let share = super::table::share(errors, outcome.parsed);
+                let share = crate::cli::render::columns::share(errors, outcome.parsed);
                 (share > *most).then(|| format!("failed: {share:.2} % are 5xx, more than {most} %"))
             }
             Self::Quantile(q, most) => {

@@ -17,9 +17,10 @@ use whyslow_model::Wall;
 use whyslow_model::limits::EDGE_LINE_BYTES_MAX;
 
 use super::format::Choice;
-use super::table::{self, spaced};
+use super::table;
 use super::tally::Tally;
 use super::{Output, Stop, now};
+use crate::cli::render::columns::{share, spaced};
 
 /// How long to wait for more before looking again.
 const REST: Duration = Duration::from_millis(200);
@@ -228,6 +229,6 @@ pub(super) fn sentence(start: Wall, revision: u32, all: &Totals) -> String {
         spaced(all.hits),
         spaced(all.hits / u64::from(SPAN_S)),
         spaced(all.peak_per_s.into()),
-        table::share(errors, all.hits),
+        share(errors, all.hits),
     )
 }

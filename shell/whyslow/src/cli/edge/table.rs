@@ -9,6 +9,7 @@ use whyslow_model::Wall;
 use super::follow::sentence;
 use super::json::seconds;
 use super::tally::Tally;
+use crate::cli::render::columns::{aligned, float, rounded, share, shortened, spaced, span};
 use crate::cli::render::line::{Line, Style};
 
 /// Columns a key's field may take, so that the figures still fit.
@@ -35,7 +36,7 @@ fn head(outcome: &Outcome, tally: &Tally, complete: Option<Completeness>) -> Lin
     let (lines, rejected) = (spaced(tally.lines), spaced(tally.rejected()));
     let mut text = format!("{lines} lines, {rejected} rejected");
     if let Some((first, last)) = outcome.span_us {
-        text.push_str(&format!("; {}", span(first, last)));
+        text.push_str(&format!("; {}", span(wall(first), wall(last))));
     }
     let missing = complete.map_or(0, Completeness::missing);
     match complete {
@@ -50,20 +51,8 @@ fn head(outcome: &Outcome, tally: &Tally, complete: Option<Completeness>) -> Lin
     Line::of(if wrong { Style::Orange } else { Style::Plain }, &text)
 }
 
-/// `21:19:00 to 21:24:00`, with days where they are not the same.
-fn span(first_us: i64, last_us: i64) -> String {
-    let text = |us: i64| Wall::from_nanos(us.saturating_mul(1000)).to_string();
-    let (first, last) = (text(first_us), text(last_us));
-    let split = |text: &str| {
-        let (day, time) = text.split_once('T').unwrap_or((text, ""));
-        (day.to_owned(), time.get(..8).unwrap_or(time).to_owned())
-    };
-    let ((day, from), (other_day, to)) = (split(&first), split(&last));
-    if day == other_day {
-        format!("{day} {from} to {to} UTC")
-    } else {
-        format!("{day} {from} to {other_day} {to} UTC")
-    }
+fn wall(us: i64) -> Wall {
+    Wall::from_nanos(us.saturating_mul(1000))
 }
 
 /// The busiest servers of one window.
@@ -87,7 +76,8 @@ pub(super) fn window_lines(window: &ClosedWindow, all: &Totals) -> Vec<Line> {
     let mut table = vec![(Style::Bold, head.map(str::to_owned).to_vec())];
     for row in rows.iter().take(super::TERMINAL_TOP) {
         let names = [&row.key.backend, &row.key.server];
-        let names = names.map(|name| shortened(name.as_deref().unwrap_or("-"))).to_vec();
+        let names =
+            names.map(|name| shortened(name.as_deref().unwrap_or("-"), FIELD_WIDTH_MAX)).to_vec();
         table.push((Style::Plain, [names, figures(&row.totals)].concat()));
     }
     let total = vec!["total".to_owned(), String::new()];
@@ -163,7 +153,7 @@ fn key(group: &Group, folded: usize) -> Vec<String> {
         Value::Other if others && at > 0 => String::new(),
         Value::Other if folded > 0 => format!("{folded} others"),
         Value::Other => "other".to_owned(),
-        Value::Name(name) => shortened(name),
+        Value::Name(name) => shortened(name, FIELD_WIDTH_MAX),
         Value::Code(0) => "-".to_owned(),
         Value::Code(code) => code.to_string(),
         Value::Asn(asn) => format!("AS{asn}"),
@@ -171,36 +161,6 @@ fn key(group: &Group, folded: usize) -> Vec<String> {
         Value::Unknown => "unknown".to_owned(),
     };
     group.key.iter().enumerate().map(text).collect()
-}
-
-/// A name made printable, and cut where it is long.
-fn shortened(name: &str) -> String {
-    let name = whyslow_model::printable(name);
-    if name.chars().count() <= FIELD_WIDTH_MAX {
-        return name.into_owned();
-    }
-    name.chars().take(FIELD_WIDTH_MAX - 1).chain(['…']).collect()
-}
-
-/// Rows in columns: the first `texts` to the left, figures to the right.
-fn aligned(rows: &[(Style, Vec<String>)], texts: usize) -> Vec<Line> {
-    let columns = rows.first().map_or(0, |(_, row)| row.len());
-    let width = |column: usize| {
-        rows.iter().filter_map(|(_, row)| row.get(column)).map(|t| t.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
-    let line = |(style, row): &(Style, Vec<String>)| {
-        let mut text = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            if column < texts {
-                text.push_str(&format!(" {cell:<width$}"));
-            } else {
-                text.push_str(&format!("  {cell:>width$}"));
-            }
-        }
-        Line::of(*style, &text)
-    };
-    rows.iter().map(line).collect()
 }
 
 fn foot(outcome: &Outcome, tally: &Tally) -> Vec<Line> {
@@ -251,32 +211,4 @@ pub(super) fn quantile(timing: &Timing, q: f64) -> String {
             if ms < 100.0 && ms > 0.0 { format!("{ms:.1}") } else { rounded(ms) }
         },
     )
-}
-
-/// `part` of `all` in per cent.
-pub(super) fn share(part: u64, all: u64) -> f64 {
-    float(part) * 100.0 / float(all.max(1))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
-fn float(n: u64) -> f64 {
-    n as f64
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, below 2^53")]
-fn rounded(value: f64) -> String {
-    spaced(value.round() as u64)
-}
-
-/// A count with its thousands apart.
-pub(super) fn spaced(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
 }

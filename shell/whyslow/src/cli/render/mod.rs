@@ -1,6 +1,7 @@
 //! One run as a person reads it in a terminal: a state and a sentence, a waterfall, the facts, and
 //! what to do next. Pure: a [`Run`] comes in, lines go out.
 
+pub mod columns;
 pub mod facts;
 pub mod figures;
 pub mod line;
