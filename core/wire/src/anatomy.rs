@@ -68,6 +68,7 @@ pub fn judge(opening: Opening, vantage: VantagePoint, by: &Judge) -> Handshake {
     Handshake {
         vantage,
         phases: phases(&timeline),
+        phase_owners: found.phases,
         total_ms: ms(total),
         shares: parts.shares(),
         blame,

@@ -13,6 +13,9 @@ pub struct Handshake {
     pub vantage: VantagePoint,
     /// How long each phase took.
     pub phases: Phases,
+    /// Whose most of each phase was, in the order of [`Phase::ALL`]; [`Blame::None`] of one that
+    /// was not observed or took no time.
+    pub phase_owners: [Blame; Phase::ALL.len()],
     /// First SYN to the end of the handshake, in milliseconds.
     pub total_ms: f64,
     /// Whose time it was; they add up to 1.

@@ -28,4 +28,5 @@ pub mod row;
 pub mod segment;
 pub mod stream;
 pub mod tls;
+pub mod watch;
 pub mod windows;

@@ -5,7 +5,7 @@ use super::gap::{End, Gap, Pause, seen_again};
 use super::numbers::Numbers;
 use super::parts::{Owner, Parts};
 use super::timeline::{Observed, Stretch, Timeline};
-use crate::handshake::{Phase, VantagePoint};
+use crate::handshake::{Blame, Phase, VantagePoint};
 use crate::opening::{Opening, Span};
 
 /// An acknowledgment may be held back for so long by common systems.
@@ -31,8 +31,10 @@ pub(super) struct Sight<'a> {
 }
 
 /// What was found on the way, for the evidence.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Found {
+    /// Whose most of each phase was.
+    pub(super) phases: [Blame; Phase::ALL.len()],
     /// The pause before the `ClientHello`.
     pub(super) hello: Option<Gap>,
     /// The pause before the client's answer.
@@ -107,13 +109,20 @@ impl<'a> Sight<'a> {
 
     /// Divides all observed time.
     pub(super) fn divide(&self, timeline: &Timeline, parts: &mut Parts) -> Found {
-        let mut found = Found::default();
+        let mut found = Found {
+            phases: [Blame::None; Phase::ALL.len()],
+            hello: None,
+            think: None,
+            ack: None,
+            client_think: None,
+            flight: None,
+        };
         for phase in Phase::ALL {
             let Some(mut observed) = timeline.get(phase) else { continue };
             if phase == Phase::ClientThink {
                 observed.estimated = timeline.ack_estimated();
             }
-            let before = parts.of(Owner::Client);
+            let before = parts.clone();
             if observed.holds_others {
                 parts.anybody(observed.stretch.ns());
             } else if observed.ended {
@@ -121,8 +130,9 @@ impl<'a> Sight<'a> {
             } else {
                 self.phase(phase, observed, parts, &mut found);
             }
+            found.phases[phase as usize] = parts.most_since(&before);
             if phase == Phase::ClientThink && !observed.holds_others {
-                let after = parts.of(Owner::Client);
+                let (before, after) = (before.of(Owner::Client), parts.of(Owner::Client));
                 let hidden = found.ack.map_or(0, |(_, excess)| excess);
                 let most = (after.most - before.most).saturating_add(hidden);
                 found.client_think = Some((after.least - before.least, most));

@@ -1,6 +1,6 @@
 //! Whose time it was, piece by piece.
 
-use crate::handshake::{Bounds, Shares};
+use crate::handshake::{Blame, Bounds, Shares};
 
 /// Somebody who can have taken time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,21 @@ impl Parts {
             let part = &mut self.owners[*owner as usize];
             part.most = part.most.saturating_add(ns);
         }
+    }
+
+    /// Whose most of the time was that came in since.
+    pub(super) fn most_since(&self, before: &Self) -> Blame {
+        let [server, network, client] = [Owner::Server, Owner::Network, Owner::Client]
+            .map(|owner| self.of(owner).ns - before.of(owner).ns);
+        let unknown = self.unknown - before.unknown;
+        let by = [
+            (unknown, Blame::Unknown),
+            (server, Blame::Server),
+            (client, Blame::Client),
+            (network, Blame::Network),
+        ];
+        let most = by.into_iter().max_by_key(|(ns, _)| *ns).filter(|(ns, _)| *ns > 0);
+        most.map_or(Blame::None, |(_, whose)| whose)
     }
 
     /// The shares; all is unknown of an opening that took no time.

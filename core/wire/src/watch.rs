@@ -1,0 +1,160 @@
+//! The whole way from a packet to a judged opening: one for a file and for a live ring, so that
+//! both give the same verdicts.
+//!
+//! Packets go in by [`Watch::handle_packet`], what became known comes out by [`Watch::poll`]. Time
+//! is that of the packets; a live tap moves it on by [`Watch::handle_timeout`] where none come.
+
+use whyslow_model::Wall;
+use whyslow_model::seeded::Seed;
+
+use crate::anatomy::{Judge, Vantage, judge};
+use crate::engine::{self, Engine};
+use crate::event::{Ending, Event, Unanswered};
+use crate::handshake::Handshake;
+use crate::packet::duplicates::Duplicates;
+use crate::packet::{Captured, Counters, Decoded, Decoder};
+use crate::segment::Segment;
+
+/// What a watch goes by.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How long to wait for what.
+    pub engine: engine::Options,
+    /// What openings are judged by.
+    pub judge: Judge,
+    /// Ports of servers to look at; of all where empty.
+    pub ports: Vec<u16>,
+}
+
+/// Something that became known.
+#[derive(Debug)]
+pub enum Told {
+    /// An opening, judged.
+    Handshake(Box<Handshake>),
+    /// SYNs without an answer.
+    Unanswered(Unanswered),
+    /// An end that no log may show.
+    Ending(Ending),
+}
+
+/// Follows packets.
+#[derive(Debug)]
+pub struct Watch {
+    options: Options,
+    decoder: Decoder,
+    duplicates: Duplicates,
+    engine: Engine,
+    vantage: Vantage,
+    /// The first and the last packet.
+    span: Option<(Wall, Wall)>,
+    /// Packets with a time before that of the one before them.
+    backwards: u64,
+}
+
+impl Watch {
+    /// Has seen nothing; `seed` keeps strangers from choosing what collides in tables.
+    pub fn new(options: Options, seed: Seed) -> Self {
+        Self {
+            decoder: Decoder::new(),
+            duplicates: Duplicates::new(seed),
+            engine: Engine::new(options.engine, seed.0),
+            vantage: Vantage::default(),
+            span: None,
+            backwards: 0,
+            options,
+        }
+    }
+
+    /// Takes the next packet.
+    pub fn handle_packet(&mut self, packet: &Captured<'_>) {
+        match &mut self.span {
+            Some((_, last)) => {
+                self.backwards += u64::from(packet.at < *last);
+                *last = packet.at.max(*last);
+            }
+            None => self.span = Some((packet.at, packet.at)),
+        }
+        match self.decoder.decode(packet) {
+            Decoded::Tcp(segment) => {
+                if wanted(&self.options.ports, &segment) && !self.duplicates.is_again(&segment) {
+                    self.engine.segment(&segment);
+                }
+            }
+            Decoded::Udp(datagram) => {
+                self.engine.datagram(datagram.at, datagram.from, datagram.to, datagram.payload);
+            }
+            Decoded::Fragment | Decoded::Other | Decoded::Cut(_) | Decoded::Malformed(_) => {}
+        }
+    }
+
+    /// The capture says that it lost so many packets before `at`.
+    pub fn handle_drops(&mut self, packets: u64, at: Wall) {
+        self.engine.note_drops(packets, at);
+    }
+
+    /// Moves time on where no packet comes.
+    pub fn handle_timeout(&mut self, now: Wall) {
+        self.engine.handle_timeout(now);
+    }
+
+    /// When [`Watch::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Wall> {
+        self.engine.poll_timeout()
+    }
+
+    /// What became known, oldest first.
+    pub fn poll(&mut self) -> Option<Told> {
+        Some(match self.engine.poll()? {
+            Event::Opening(opening) => {
+                self.vantage.handle_opening(&opening);
+                let point = self.vantage.point(&opening);
+                Told::Handshake(Box::new(judge(*opening, point, &self.options.judge)))
+            }
+            Event::Unanswered(unanswered) => Told::Unanswered(unanswered),
+            Event::Ending(ending) => Told::Ending(ending),
+        })
+    }
+
+    /// The capture ended: whatever is under way is told as it stands.
+    pub fn finish(&mut self) {
+        if let Some((_, last)) = self.span {
+            self.engine.finish(last);
+        }
+    }
+
+    /// The first and the last packet's time.
+    pub const fn span(&self) -> Option<(Wall, Wall)> {
+        self.span
+    }
+
+    /// What packets turned out to be.
+    pub const fn packets(&self) -> Counters {
+        self.decoder.counters()
+    }
+
+    /// What the engine counted.
+    pub const fn connections(&self) -> &engine::Counters {
+        self.engine.counters()
+    }
+
+    /// Segments that the tap showed twice and that were sent once.
+    pub const fn copies(&self) -> u64 {
+        self.duplicates.dropped()
+    }
+
+    /// Packets whose time was before that of the one before them.
+    pub const fn backwards(&self) -> u64 {
+        self.backwards
+    }
+
+    /// Where each tap stands.
+    pub const fn vantage(&self) -> &Vantage {
+        &self.vantage
+    }
+}
+
+/// Whether either end has one of these ports.
+fn wanted(ports: &[u16], segment: &Segment<'_>) -> bool {
+    ports.is_empty()
+        || ports.iter().any(|port| *port == segment.from.port() || *port == segment.to.port())
+}
