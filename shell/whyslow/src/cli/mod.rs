@@ -18,6 +18,7 @@ pub mod query;
 pub mod render;
 pub mod server;
 pub mod up;
+pub mod wire;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ commands! {
     query => Query,
     mark => Mark,
     edge => Edge,
+    wire => Wire,
     doctor => Doctor,
     completions => Completions,
 }
