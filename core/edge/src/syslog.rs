@@ -258,6 +258,8 @@ fn rfc5424(text: &[u8]) -> Option<(Header<'_>, &[u8])> {
     structured_data(&mut cursor)?;
     cursor.eat(b' ');
     cursor.eat_all(b"\xef\xbb\xbf");
+    // rsyslog keeps the space that stood behind the tag of what it took by RFC 3164.
+    cursor.eat(b' ');
     Some((Header { hostname, tag, pid, stamp, ..Header::default() }, cursor.rest()))
 }
 
@@ -398,6 +400,7 @@ mod tests {
             "x y",
         );
         is("<134>1 - - - - - - x", "16.6", "", "", None, "", "x");
+        is("<134>1 - - haproxy - - -  x", "16.6", "", "haproxy", None, "", "x");
         is(
             "<134>1 2009-02-06T12:14:14.003Z - - - - [a@1 k=\"v\\\"]\"][b] \u{feff}x",
             "16.6",
