@@ -10,6 +10,7 @@
 //! with the place from which reading goes on after a restart, and lets the detectors and outputs see them.
 
 pub mod counters;
+mod handover;
 mod inputs;
 mod keeper;
 mod notices;
@@ -64,24 +65,32 @@ impl Edge {
         edge
     }
 
-    /// Ends sources that are gone or changed, and starts those that are new or changed. The others
-    /// go on as they are. It waits for those that end, so call it where blocking is allowed.
+    /// Ends sources that are gone or changed, and starts those that are new or changed; these go on
+    /// with their sockets. The others go on as they are. It waits for those that end, so call it
+    /// where blocking is allowed.
     pub fn reload(&self, config: &Config) {
         let Some(world) = &self.world else { return };
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = |name: &str| config.edge.iter().find(|source| source.name == name);
-        sources.retain(|name, running| {
-            let stays = wanted(name).is_some_and(|source| source == running.config());
-            if !stays {
+        let mut left = BTreeMap::new();
+        sources.retain(|name, running| match wanted(name) {
+            Some(source) if source == running.config() => true,
+            Some(changed) => {
+                left.insert(name.clone(), running.stop_for(changed));
+                world.outputs.handle_change(name, changed.service.as_deref());
+                false
+            }
+            None => {
                 running.stop();
                 world.outputs.forget(name);
+                false
             }
-            stays
         });
         for source in &config.edge {
-            sources
-                .entry(source.name.clone())
-                .or_insert_with(|| Source::start(EdgeSource::clone(source), world));
+            sources.entry(source.name.clone()).or_insert_with(|| {
+                let inherited = left.remove(&source.name).unwrap_or_default();
+                Source::start(EdgeSource::clone(source), world, &inherited)
+            });
         }
     }
 

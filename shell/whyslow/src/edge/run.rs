@@ -13,6 +13,7 @@ use whyslow_edge::slow::{self, SlowKeeper};
 use whyslow_edge::windows::{Options, Windows};
 
 use super::counters::Counted;
+use super::handover::Handover;
 use super::inputs;
 use super::keeper::Harvest;
 use super::reading::Reading;
@@ -40,6 +41,9 @@ pub(super) struct Place {
     pub(super) number: usize,
     pub(super) counted: Arc<Counted>,
     pub(super) stop: Stop,
+    /// What the source before left, and what this one leaves when it is told to stop.
+    pub(super) inherited: Handover,
+    pub(super) left: Handover,
     pub(super) world: World,
     pub(super) outbox: SyncSender<Harvest>,
     /// Windows of this source that start before cannot change any more.

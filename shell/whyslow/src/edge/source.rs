@@ -10,6 +10,7 @@ use whyslow_sys::clock;
 
 use super::World;
 use super::counters::{Counted, SourceStatus};
+use super::handover::Handover;
 use super::keeper::Keeper;
 use super::run::{self, Place};
 use super::stop::Stop;
@@ -25,12 +26,14 @@ pub(super) struct Source {
     counted: Arc<Counted>,
     since: Wall,
     stop: Stop,
+    left: Handover,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Source {
-    /// Starts its threads.
-    pub(super) fn start(config: EdgeSource, world: &World) -> Self {
+    /// Starts its threads. It goes on with the sockets that the one before left, where there was
+    /// one.
+    pub(super) fn start(config: EdgeSource, world: &World, inherited: &Handover) -> Self {
         let config = Arc::new(config);
         let drops_are_told = matches!(config.input, Input::SyslogUdp(_));
         let (counted, stop) =
@@ -45,7 +48,14 @@ impl Source {
             stop.clone(),
             inbox,
         );
-        let mut source = Self { config, counted, since: clock::wall(), stop, threads: Vec::new() };
+        let mut source = Self {
+            config,
+            counted,
+            since: clock::wall(),
+            stop,
+            left: Handover::default(),
+            threads: Vec::new(),
+        };
         source.spawn(0, "edge-keeper", move || keeper.run());
         for number in 0..workers {
             let place = Place {
@@ -53,6 +63,8 @@ impl Source {
                 number,
                 counted: Arc::clone(&source.counted),
                 stop: source.stop.clone(),
+                inherited: inherited.clone(),
+                left: source.left.clone(),
                 world: world.clone(),
                 outbox: outbox.clone(),
                 frontier: Arc::clone(&frontier),
@@ -89,6 +101,20 @@ impl Source {
             // A mistake of ours was told when it happened.
             let _ = thread.join();
         }
+    }
+
+    /// As [`Source::stop`], to go on as `next`: gives the sockets that it can go on with.
+    pub(super) fn stop_for(&mut self, next: &EdgeSource) -> Handover {
+        let now = &self.config;
+        let same = now.input == next.input
+            && now.from == next.from
+            && now.shards == next.shards
+            && now.mode == next.mode;
+        if same {
+            self.left.want();
+        }
+        self.stop();
+        self.left.clone()
     }
 
     /// How it fares.

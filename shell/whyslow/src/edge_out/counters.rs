@@ -109,6 +109,15 @@ impl Counters {
         self.bound_held();
     }
 
+    /// Its requests are of this service from now on. Under another one its series begin anew, with
+    /// what windows grow by.
+    pub(super) fn handle_service(&mut self, service: Option<&str>) {
+        if self.service.as_deref() != service {
+            self.service = service.map(Arc::from);
+            self.keys.clear();
+        }
+    }
+
     /// Tells counters again while no window comes, for a while.
     pub(super) fn handle_timeout(&mut self, now: Wall) -> Vec<Sample> {
         let now_s = now.as_millis().div_euclid(1000);
@@ -435,6 +444,21 @@ mod tests {
         assert_eq!(counters.handle_window(&[row(110, 6, 1000)]), []);
         let next = counters.handle_window(&[row(120, 1, 1000)]);
         assert_eq!(values(&next, REQUESTS), [(120_001, 0.0), (130_000, 5.0)]);
+    }
+
+    #[test]
+    fn a_window_that_is_made_anew_after_a_change_of_the_source_is_not_counted_twice() {
+        let mut counters = Counters::new("lb1", Some("shop"));
+        counters.handle_window(&[row(100, 3, 1000)]);
+        counters.handle_service(Some("shop"));
+        assert_eq!(counters.handle_window(&[row(100, 4, 1000)]), []);
+        let next = counters.handle_window(&[row(110, 1, 1000)]);
+        assert_eq!(values(&next, REQUESTS), [(120_000, 5.0)]);
+        // Another service's series hold what is new only.
+        counters.handle_service(Some("web"));
+        assert_eq!(counters.handle_window(&[row(110, 2, 1000)]), []);
+        let next = counters.handle_window(&[row(120, 1, 1000)]);
+        assert_eq!(values(&next, REQUESTS), [(120_001, 0.0), (130_000, 2.0)]);
     }
 
     #[test]

@@ -114,6 +114,15 @@ impl Outputs {
         sources.values_mut().flat_map(|counters| counters.handle_timeout(now)).collect()
     }
 
+    /// A source is read anew under another configuration: what was told of windows that may still
+    /// change is not told again.
+    pub fn handle_change(&self, source: &str, service: Option<&str>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = sources.get_mut(source) {
+            counters.handle_service(service);
+        }
+    }
+
     /// Forgets a source that is no longer read.
     pub fn forget(&self, source: &str) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(source);

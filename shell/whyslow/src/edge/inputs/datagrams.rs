@@ -24,28 +24,42 @@ pub(super) fn read_udp(
     place: &Place,
     worker: &mut Worker,
 ) -> Result<Ended, String> {
+    if let Some(bound) = place.inherited.take::<Bound>(place.number) {
+        return serve(bound, place, worker);
+    }
     let socket = Datagrams::udp(address)
         .map_err(|e| format!("cannot receive at {address}: {}", told(&e)))?;
     if place.number == 0 {
         kernel::warn_small_buffer(&place.config.name, socket.buffer_bytes());
     }
-    serve(&socket, place, worker)
+    serve(Bound { socket, _file: None, lost: Lost::default() }, place, worker)
 }
 
 pub(super) fn read_unix(path: &Path, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
+    if let Some(bound) = place.inherited.take::<Bound>(place.number) {
+        return serve(bound, place, worker);
+    }
     let mode = place.config.mode.map_or(MODE, |mode| mode.0);
     let bound = unix::bind_datagram(path, mode).and_then(|(socket, file)| {
         let socket = Datagrams::of(socket)?;
         Ok((socket, file))
     });
-    let (socket, _file) = bound.map_err(|e| format!("{}: {}", path.display(), told(&e)))?;
+    let (socket, file) = bound.map_err(|e| format!("{}: {}", path.display(), told(&e)))?;
     kernel::warn_short_queue(&place.config.name);
-    serve(&socket, place, worker)
+    serve(Bound { socket, _file: Some(file), lost: Lost::default() }, place, worker)
 }
 
-fn serve(socket: &Datagrams, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
+/// A socket that is bound, and what was counted of it.
+struct Bound {
+    socket: Datagrams,
+    /// Removes the socket's file.
+    _file: Option<unix::SocketFile>,
+    lost: Lost,
+}
+
+fn serve(mut bound: Bound, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
+    let Bound { socket, lost, .. } = &mut bound;
     let mut batch = Batch::default();
-    let mut lost = Lost::default();
     let mut ready = Vec::new();
     let buffer_bytes = socket.buffer_bytes() as u64;
     worker.gauge(|g| (g.problem, g.buffer_bytes) = (None, buffer_bytes));
@@ -53,6 +67,10 @@ fn serve(socket: &Datagrams, place: &Place, worker: &mut Worker) -> Result<Ended
         worker.tick();
         lost.count(socket, &batch, worker);
         let stopping = place.stop.is_told();
+        if stopping && place.left.is_wanted() {
+            place.left.leave(place.number, bound);
+            return Ok(Ended::Stopped);
+        }
         let n = poll::readable(
             &[socket.as_fd()],
             if stopping { Duration::ZERO } else { WAIT },

@@ -39,26 +39,47 @@ pub(super) fn read_tcp(
     place: &Place,
     worker: &mut Worker,
 ) -> Result<Ended, String> {
+    if let Some(open) = place.inherited.take::<Open>(place.number) {
+        return serve(open, place, worker);
+    }
     let failed = |e| format!("cannot listen on {address}: {e}");
     let listener = TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
-    serve(&Listener::Tcp(listener), place, worker)
+    let listener = Listener::Tcp(listener);
+    serve(Open { listener, _file: None, connections: Vec::new() }, place, worker)
 }
 
 pub(super) fn read_unix(path: &Path, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
+    if let Some(open) = place.inherited.take::<Open>(place.number) {
+        return serve(open, place, worker);
+    }
     let mode = place.config.mode.map_or(MODE, |mode| mode.0);
-    let (listener, _file) = unix::listen(path, mode).map_err(|e| told(&e))?;
-    serve(&Listener::Unix(listener), place, worker)
+    let (listener, file) = unix::listen(path, mode).map_err(|e| told(&e))?;
+    let listener = Listener::Unix(listener);
+    serve(Open { listener, _file: Some(file), connections: Vec::new() }, place, worker)
 }
 
-fn serve(listener: &Listener, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
-    let mut connections: Vec<Connection> = Vec::new();
+/// A listener and what came in by it.
+struct Open {
+    listener: Listener,
+    /// Removes the socket's file.
+    _file: Option<unix::SocketFile>,
+    connections: Vec<Connection>,
+}
+
+fn serve(mut open: Open, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
+    let Open { listener, connections, .. } = &mut open;
     let mut ready = Vec::new();
     worker.gauge(|g| g.problem = None);
     loop {
         worker.tick();
         if place.stop.is_told() {
-            end_all(connections, worker);
+            if place.left.is_wanted() {
+                place.left.leave(place.number, open);
+            } else {
+                accept(listener, &place.config.from, connections, worker);
+                end_all(std::mem::take(connections), worker);
+            }
             return Ok(Ended::Stopped);
         }
         let fds: Vec<BorrowedFd<'_>> = std::iter::once(listener.as_fd())
@@ -73,7 +94,7 @@ fn serve(listener: &Listener, place: &Place, worker: &mut Worker) -> Result<Ende
             !turns.next().is_some_and(|ready| *ready) || connection.turn(worker)
         });
         if ready[0] {
-            accept(listener, &place.config.from, &mut connections, worker);
+            accept(listener, &place.config.from, connections, worker);
         }
         worker.gauge(|g| g.connections = connections.len() as u64);
     }
