@@ -6,9 +6,11 @@ mod demo;
 mod disk;
 mod dns;
 mod edge_files;
+mod edge_follow;
 mod edge_graphite;
 mod edge_haproxy;
 mod edge_nginx;
+mod edge_reload;
 mod edge_report;
 mod edge_sockets;
 mod firewall;
@@ -34,6 +36,8 @@ pub const ALL: &[Scenario] = &[
     edge_nginx::SCENARIO,
     edge_sockets::SCENARIO,
     edge_files::SCENARIO,
+    edge_follow::SCENARIO,
+    edge_reload::SCENARIO,
     edge_graphite::SCENARIO,
     balancer::SCENARIO,
     firewall::SCENARIO,

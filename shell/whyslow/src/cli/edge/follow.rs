@@ -5,10 +5,13 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 use whyslow_edge::format::Scratch;
 use whyslow_edge::row::{Row, Totals};
 use whyslow_edge::syslog;
@@ -19,7 +22,7 @@ use whyslow_model::limits::EDGE_LINE_BYTES_MAX;
 use super::format::Choice;
 use super::table;
 use super::tally::Tally;
-use super::{Output, Stop, now};
+use super::{Exit, Output, Stop, now};
 use crate::cli::render::columns::{share, spaced};
 
 /// How long to wait for more before looking again.
@@ -31,7 +34,7 @@ const BLOCKS_MAX: usize = 16;
 /// Seconds of a window.
 pub(super) const SPAN_S: u32 = 10;
 
-/// A window as `--json` writes it, one a line.
+/// A window as `--json-lines` writes it, one a line.
 #[derive(Debug, Serialize)]
 struct WindowLine<'a> {
     schema: &'static str,
@@ -42,7 +45,7 @@ struct WindowLine<'a> {
     rows: &'a [Row],
 }
 
-/// Follows the files, or standard input to its end, and shows each window.
+/// Follows the files, or standard input to its end, and shows each window, until interrupted.
 pub(super) fn run(
     files: &[PathBuf],
     choice: &Choice,
@@ -50,6 +53,8 @@ pub(super) fn run(
     json: bool,
     out: &mut Output,
 ) -> Result<(), Stop> {
+    let interrupted =
+        interrupted().map_err(|e| Stop::operation(format!("cannot listen for signals: {e}")))?;
     let blocks = start(files);
     let mut windows = Windows::new(options);
     let mut tally = Tally::default();
@@ -67,6 +72,7 @@ pub(super) fn run(
             }
             Err(RecvTimeoutError::Disconnected) => true,
         };
+        let ended = ended || interrupted.load(Ordering::Relaxed);
         if ended {
             windows.finish();
         }
@@ -77,6 +83,28 @@ pub(super) fn run(
             return Ok(());
         }
     }
+}
+
+/// Set once the process is asked to end; a second signal ends it at once.
+fn interrupted() -> io::Result<Arc<AtomicBool>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let mut signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    drop(entered);
+    let flag = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&flag);
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            for last in [false, true] {
+                tokio::select! { _ = signals.0.recv() => {}, _ = signals.1.recv() => {} }
+                if last {
+                    std::process::exit(Exit::Degraded as i32);
+                }
+                told.store(true, Ordering::Relaxed);
+            }
+        });
+    });
+    Ok(flag)
 }
 
 type Block = Result<Vec<u8>, (String, io::Error)>;

@@ -48,11 +48,14 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     top: Option<NonZero<usize>>,
     /// One JSON document instead of tables.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json_lines")]
     json: bool,
+    /// With --follow: each window as one JSON document on a line of its own.
+    #[arg(long, requires = "follow")]
+    json_lines: bool,
     /// Goes on reading from the files' ends and shows each window of 10 s once it is complete: a
-    /// table in a terminal, a line where piped, a JSON line with --json. Windows of late requests
-    /// are shown again.
+    /// table in a terminal, a line where piped, a JSON line with --json-lines. Windows of late
+    /// requests are shown again. An interrupt ends it once the windows under way are shown.
     #[arg(long, conflicts_with_all = ["by", "fail_on", "threads"])]
     follow: bool,
     /// Ends with status 2 where this holds: rejected (any line), 5xx=SHARE%, p50=D, p90=D, p99=D.
@@ -144,7 +147,8 @@ fn follow(args: &Args, options: Options, out: &mut Output) -> Result<Exit, Stop>
         seed: options.seed,
         lateness_s: LATENESS_S,
     };
-    follow::run(&args.files, &choice, options, args.json, out)?;
+    let json = args.json || args.json_lines;
+    follow::run(&args.files, &choice, options, json, out)?;
     Ok(Exit::Ok)
 }
 
