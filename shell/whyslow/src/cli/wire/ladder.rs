@@ -120,7 +120,9 @@ fn summary(of: &Handshake) -> Line {
     let blame = match of.blame {
         Blame::None => "; it was not slow".to_owned(),
         Blame::Unknown => "; whose fault it is cannot be told".to_owned(),
-        whom => format!("; the {} is to blame", word(whom)),
+        whom @ (Blame::Server | Blame::Network | Blame::Client) => {
+            format!("; the {} is to blame", word(whom))
+        }
     };
     let style = if of.blame == Blame::None { Style::Plain } else { Style::Bold };
     Line::of(style, &text).with(style, &blame)
