@@ -8,10 +8,10 @@ use std::os::unix::net::UnixStream;
 use crate::Error;
 
 /// Descriptors one message carries at most.
-pub const DESCRIPTORS_MAX: usize = 8;
+pub const DESCRIPTORS_MAX: usize = 20;
 
 /// Room for the control message that carries them, aligned as its header must be.
-type Room = [u64; 8];
+type Room = [u64; 12];
 
 /// Sends `message`, which may not be empty, and with it the descriptors `fds`.
 ///

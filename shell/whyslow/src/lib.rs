@@ -17,3 +17,4 @@ pub mod prober;
 pub mod remote_write;
 pub mod storage;
 pub mod web;
+pub mod wire;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! probe ─ observations, samples ─┬─ store ─┬─ pages, API
-//! edge ── windows, slow requests ┘         └─ PromQL
+//! edge ── windows, slow requests ┤         └─ PromQL
+//! wire ── openings, samples ─────┘
 //!   ▲
 //!   └──────── configuration ◄─ file, SIGHUP, pages
 //! ```
@@ -28,6 +29,7 @@ use crate::storage::{BadRetention, Db, Limits, Retention, StorageError, StoreOpt
 use crate::web::access::{Access, NeedsToken};
 use crate::web::server;
 use crate::web::state::AppState;
+use crate::wire::{Keeping, Wire};
 
 /// How long a role waits before it begins anew after a mistake of ours.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
@@ -38,6 +40,7 @@ pub struct Running {
     state: Arc<AppState>,
     prober: Prober,
     web: JoinHandle<()>,
+    kept: Keeping,
     stop: watch::Sender<bool>,
     address: SocketAddr,
 }
@@ -113,7 +116,7 @@ impl Running {
     /// As [`Running::start`].
     pub async fn start_judging(
         current: Arc<Current>,
-        sockets: Sockets,
+        mut sockets: Sockets,
         judging: detect::Options,
     ) -> Result<Self, StartError> {
         let config = current.config();
@@ -124,6 +127,7 @@ impl Running {
         let access = access(&config, address)?;
         let db = Db::open(current.data(), store_options(&config)?)?;
         let live = Live::default();
+        let (packet, problem) = sockets.take_packet();
         let (stop, stopping) = watch::channel(false);
         let prober = Prober::start(Plan::of(&config), db.clone(), live.clone(), sockets)
             .map_err(StartError::Prober)?;
@@ -134,9 +138,11 @@ impl Running {
         state.links.reload(&config, &state.db, &state.outputs).await;
         edge_out::resume(&config, &state.db, &state.outputs).await;
         state.edge = Arc::new(Edge::start(&config, edge_world(&state, judging)));
+        state.wire = Arc::new(Wire::start(&config, packet, problem, state.db.seed()));
         let state = Arc::new(state);
+        let kept = Keeping::start(Arc::clone(&state.wire), state.db.clone());
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
-        Ok(Self { state, prober, web, stop, address })
+        Ok(Self { state, prober, web, kept, stop, address })
     }
 
     /// The address that answers.
@@ -175,6 +181,9 @@ impl Running {
         self.prober.stop().await;
         let edge = Arc::clone(&self.state.edge);
         blocking("the logs that are read", move || edge.stop()).await;
+        let wire = Arc::clone(&self.state.wire);
+        blocking("the packets that are recorded", move || wire.stop()).await;
+        self.kept.finish().await;
         // It fails only where the role is gone already.
         let _ = self.web.await;
         self.state.links.stop().await;
@@ -187,6 +196,8 @@ impl Running {
         self.state.read_asn();
         let (edge, config) = (Arc::clone(&self.state.edge), Arc::clone(&snapshot.config));
         blocking("the logs that are read", move || edge.reload(&config)).await;
+        let (wire, config) = (Arc::clone(&self.state.wire), Arc::clone(&snapshot.config));
+        blocking("the packets that are recorded", move || wire.reload(&config)).await;
         self.state.links.reload(&snapshot.config, &self.state.db, &self.state.outputs).await;
         match access(&snapshot.config, self.address) {
             Ok(access) => self.state.replace_access(access),

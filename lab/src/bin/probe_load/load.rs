@@ -97,7 +97,7 @@ impl Load {
         let db = Db::open(&world.dir().join("data"), StoreOptions::default())?;
         let live = Live::default();
         let mut heard = live.listen();
-        let sockets = Sockets::open(Opener::Here);
+        let sockets = Sockets::open(Opener::Here, 0);
         let prober = Prober::start(self.plan(targets)?, db.clone(), live, sockets)?;
         gather(&mut heard, WARM_UP);
         let (before, began) = (process::usage()?, Instant::now());

@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
         targets: args.targets.clone(),
     };
     let current = Arc::new(Current::open(origin).map_err(|e| stopped(&e.into(), out))?);
-    let sockets = open_sockets(out)?;
+    let sockets = open_sockets(current.config().wire.len(), out)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WEB_THREADS)
         .max_blocking_threads(BLOCKING_THREADS)
@@ -67,10 +67,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
 }
 
 /// While there is one thread only: opens what needs a privilege, then gives the privileges up.
-fn open_sockets(out: &mut Output) -> Result<Sockets, Stop> {
+fn open_sockets(packet: usize, out: &mut Output) -> Result<Sockets, Stop> {
     let program = std::env::current_exe()
         .map_err(|e| Stop::operation(format!("cannot find our own program: {e}")))?;
-    let sockets = Sockets::open(Opener::Child(&program));
+    let sockets = Sockets::open(Opener::Child(&program), packet);
     sockets::give_up_privileges()
         .map_err(|e| Stop::operation(format!("cannot give up privileges: {e}")))?;
     if let Err(error) = whyslow_sys::process::raise_open_files() {

@@ -21,6 +21,7 @@ pub mod secret;
 pub mod shape;
 pub mod substitute;
 pub mod types;
+pub mod wire;
 pub mod world;
 
 pub use current::{Current, NotInForce, Origin, Refused, Snapshot, default_data};
@@ -31,6 +32,7 @@ pub use planned::{CheckId, PlannedCheck};
 pub use problem::Problems;
 pub use redacted::redacted;
 pub use types::{Agent, Config, Retention, Server, Service, Storage, Vantage};
+pub use wire::{Size, Snap, WireTap};
 
 /// The JSON Schema (2020-12) of the configuration, for editors and for [`Config`]'s own checks.
 pub fn schema() -> schemars::Schema {

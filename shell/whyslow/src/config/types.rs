@@ -15,6 +15,7 @@ use whyslow_probe::spec::{CheckSpec, PathSpec, SecretRef};
 
 use super::edge::EdgeSource;
 use super::links::{Graphite, RemoteWrite};
+use super::wire::WireTap;
 
 /// The whole configuration. Every key may be left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +45,9 @@ pub struct Config {
     /// Balancers' logs, which are read as they are written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub edge: Vec<EdgeSource>,
+    /// Network interfaces whose packets are held for a while and whose handshakes are followed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wire: Vec<WireTap>,
     /// Graphite's plaintext: lines of other senders taken, values of balancers' windows sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graphite: Option<Graphite>,
@@ -70,6 +74,7 @@ impl Default for Config {
             storage: Storage::default(),
             services: BTreeMap::new(),
             edge: Vec::new(),
+            wire: Vec::new(),
             graphite: None,
             remote_write: Vec::new(),
             agents: BTreeMap::new(),

@@ -60,7 +60,7 @@ impl Demo {
         let file = write_files(dir.path(), &shop, listen)?;
         let origin = Origin { file: Some(file), ..Origin::default() };
         let current = Arc::new(Current::open(origin).context("reading the demo's configuration")?);
-        let sockets = Sockets::open(Opener::Here);
+        let sockets = Sockets::open(Opener::Here, 0);
         let running = Running::start_judging(current, sockets, config::judging()).await?;
         // Nothing else sets it.
         let _ = running.state().label.set(LABEL);

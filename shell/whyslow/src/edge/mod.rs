@@ -18,7 +18,7 @@ mod reading;
 mod resume;
 mod run;
 mod source;
-mod stop;
+pub(crate) mod stop;
 mod worker;
 mod zone;
 

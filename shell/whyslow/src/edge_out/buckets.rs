@@ -9,10 +9,10 @@ use whyslow_model::histogram::BUCKETS_PER_DOUBLING;
 /// The exponents of √2: 2^-10 s, which is a millisecond, to 2^6 s.
 const EXPONENTS: std::ops::RangeInclusive<i32> = -20..=12;
 /// Bounds, and one bucket for what lies above the last.
-pub(super) const BUCKETS: usize = 34;
+pub(crate) const BUCKETS: usize = 34;
 
 /// What `le` says of each bucket.
-pub(super) static BOUNDS: LazyLock<[Arc<str>; BUCKETS]> = LazyLock::new(|| {
+pub(crate) static BOUNDS: LazyLock<[Arc<str>; BUCKETS]> = LazyLock::new(|| {
     let mut bounds = EXPONENTS.map(bound);
     std::array::from_fn(|_| match bounds.next() {
         Some(bound) => Arc::from(bound.to_string()),
@@ -67,9 +67,9 @@ fn place(index: i32) -> u8 {
 
 /// A histogram that only ever grows.
 #[derive(Clone, Debug)]
-pub(super) struct Growing {
-    pub(super) buckets: [u64; BUCKETS],
-    pub(super) sum_us: u64,
+pub(crate) struct Growing {
+    pub(crate) buckets: [u64; BUCKETS],
+    pub(crate) sum_us: u64,
 }
 
 impl Default for Growing {
@@ -79,6 +79,15 @@ impl Default for Growing {
 }
 
 impl Growing {
+    /// Counts one duration.
+    pub(crate) fn observe(&mut self, micros: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "2^53 µs are 285 years")]
+        let seconds = micros as f64 / 1e6;
+        let place = EXPONENTS.take_while(|exponent| bound(*exponent) < seconds).count();
+        self.buckets[place] += 1;
+        self.sum_us = self.sum_us.saturating_add(micros);
+    }
+
     /// Adds what `now` has more than `before`; what it has less is left as it was counted.
     pub(super) fn add_difference(&mut self, now: &Counted, before: Option<&Counted>) {
         let was = |place: u8| {
@@ -92,7 +101,7 @@ impl Growing {
     }
 
     /// How many lie at or below each bound.
-    pub(super) fn up_to_each(&self) -> [u64; BUCKETS] {
+    pub(crate) fn up_to_each(&self) -> [u64; BUCKETS] {
         let mut sum = 0;
         self.buckets.map(|n| {
             sum += n;

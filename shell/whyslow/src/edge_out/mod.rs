@@ -6,7 +6,7 @@
 //!              └─ names ───── lines, for a Graphite's plaintext port
 //! ```
 
-mod buckets;
+pub(crate) mod buckets;
 mod counters;
 mod names;
 mod resume;

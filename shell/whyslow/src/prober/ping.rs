@@ -292,7 +292,7 @@ mod tests {
         if !privilege::probe().unwrap().can_ping() {
             return;
         }
-        let pinger = Pinger::start(Sockets::open(Opener::Here));
+        let pinger = Pinger::start(Sockets::open(Opener::Here, 0));
         let rounds: Vec<_> = (1..50)
             .map(|n| {
                 let (pinger, ask) = (pinger.clone(), ask(&format!("127.0.0.{n}")));

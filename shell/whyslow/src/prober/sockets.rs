@@ -1,9 +1,10 @@
-//! Where ping's sockets come from.
+//! Where ping's and the recorder's sockets come from.
 //!
 //! Raw sockets need `CAP_NET_RAW`, and the process that talks to the world shall not hold it. So
 //! a child, this same program started with [`OPENER`], opens them, passes their descriptors over
 //! a Unix socket that is its standard input, and is gone. Where it may not, the datagram kind is
-//! tried, which needs no privilege but the operator's leave.
+//! tried for pings, which needs no privilege but the operator's leave. Packet sockets are opened
+//! as many as there are interfaces to record, and receive nothing until they are set up here.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,8 +13,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use whyslow_model::limits::WIRE_RECORDERS_MAX;
 use whyslow_sys::icmp::{Family, IcmpSocket};
-use whyslow_sys::{Error, pass, privilege};
+use whyslow_sys::{Error, pass, privilege, ring};
 
 /// The argument that makes this program the child which opens sockets. Nobody types it.
 pub const OPENER: &str = "open-raw-sockets";
@@ -23,7 +25,16 @@ const CHILD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The descriptors the child may send, in this order; a letter each in its message.
 const FAMILIES: [(Family, u8); 2] = [(Family::V4, b'4'), (Family::V6, b'6')];
 
-/// ICMP sockets, one for each family that could be had.
+/// What stands for a packet socket in the child's message.
+const PACKET: u8 = b'p';
+/// What stands before the reason why there is none.
+const REASON: u8 = b';';
+/// Bytes of the child's message.
+const MESSAGE_BYTES_MAX: usize = 512;
+
+const _: () = assert!(WIRE_RECORDERS_MAX + FAMILIES.len() <= pass::DESCRIPTORS_MAX);
+
+/// ICMP sockets, one for each family that could be had, and packet sockets.
 #[derive(Debug, Default)]
 pub struct Sockets {
     /// For IPv4.
@@ -32,6 +43,10 @@ pub struct Sockets {
     pub v6: Option<IcmpSocket>,
     /// Why there is none for IPv4, or for IPv6 where there is one for IPv4.
     pub problem: Option<String>,
+    /// For recording, one for each interface.
+    pub packet: Vec<OwnedFd>,
+    /// Why there are fewer than were asked for.
+    pub packet_problem: Option<String>,
 }
 
 /// Who opens raw sockets.
@@ -44,13 +59,13 @@ pub enum Opener<'a> {
 }
 
 impl Sockets {
-    /// Opens what can be opened.
-    pub fn open(opener: Opener<'_>) -> Self {
+    /// Opens what can be opened; of packet sockets `packet` many.
+    pub fn open(opener: Opener<'_>, packet: usize) -> Self {
         let mut sockets = match opener {
             Opener::Child(program) => {
-                from_child(program).unwrap_or_else(|e| Self::without(&format!("{e:#}")))
+                from_child(program, packet).unwrap_or_else(|e| Self::without(&format!("{e:#}")))
             }
-            Opener::Here => here(),
+            Opener::Here => here(packet),
         };
         for family in [Family::V4, Family::V6] {
             if sockets.of(family).is_none() {
@@ -63,15 +78,22 @@ impl Sockets {
         sockets
     }
 
-    /// The same sockets, for a role that begins anew.
+    /// The same sockets for pings, for a role that begins anew.
     pub fn again(&self) -> Self {
         let clone = |s: &Option<IcmpSocket>| s.as_ref().and_then(|s| s.try_clone().ok());
-        Self { v4: clone(&self.v4), v6: clone(&self.v6), problem: self.problem.clone() }
+        let (v4, v6) = (clone(&self.v4), clone(&self.v6));
+        Self { v4, v6, problem: self.problem.clone(), ..Self::default() }
+    }
+
+    /// Takes the packet sockets out, and the reason why there are not more.
+    pub fn take_packet(&mut self) -> (Vec<OwnedFd>, Option<String>) {
+        (std::mem::take(&mut self.packet), self.packet_problem.take())
     }
 
     /// No socket at all, for this reason.
     pub fn without(problem: &str) -> Self {
-        Self { v4: None, v6: None, problem: Some(problem.to_owned()) }
+        let problem = Some(problem.to_owned());
+        Self { problem: problem.clone(), packet_problem: problem, ..Self::default() }
     }
 
     /// The socket of one family.
@@ -90,21 +112,19 @@ impl Sockets {
     }
 
     fn blame(&mut self, e: &Error) {
-        self.problem.get_or_insert_with(|| match e.hint {
-            Some(hint) => format!("{e}; {hint}"),
-            None => e.to_string(),
-        });
+        self.problem.get_or_insert_with(|| told(e));
     }
 }
 
-/// The child's whole life: opens raw sockets, passes them on by its standard input, ends.
+/// The child's whole life: opens raw sockets, of packet sockets as many as its argument says,
+/// passes them on by its standard input, ends.
 ///
 /// # Errors
 /// Where its standard input is no Unix socket with somebody at the other end.
-pub fn open_and_pass() -> Result<(), Error> {
+pub fn open_and_pass(packet: Option<&str>) -> Result<(), Error> {
     let failed = |source| Error { operation: "use the parent's socket", hint: None, source };
     let parent = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
-    let opened = here();
+    let opened = here(packet.and_then(|n| n.parse().ok()).unwrap_or(0));
     let mut message = vec![b':'];
     let mut fds = Vec::new();
     for (family, letter) in FAMILIES {
@@ -113,11 +133,25 @@ pub fn open_and_pass() -> Result<(), Error> {
             fds.push(socket.as_fd());
         }
     }
+    for socket in &opened.packet {
+        message.push(PACKET);
+        fds.push(socket.as_fd());
+    }
+    if let Some(problem) = &opened.packet_problem {
+        message.push(REASON);
+        message.extend(problem.bytes().take(MESSAGE_BYTES_MAX - message.len()));
+    }
     pass::send(&UnixStream::from(parent), &message, &fds)
 }
 
-fn here() -> Sockets {
+fn here(packet: usize) -> Sockets {
     let mut sockets = Sockets::default();
+    for _ in 0..packet.min(WIRE_RECORDERS_MAX) {
+        match ring::open_socket() {
+            Ok(socket) => sockets.packet.push(socket),
+            Err(e) => sockets.packet_problem = Some(told(&e)),
+        }
+    }
     for (family, _) in FAMILIES {
         // What is missing is asked for again, without privilege, by whoever wants to ping.
         if let Ok(socket) = IcmpSocket::open_raw(family) {
@@ -127,29 +161,40 @@ fn here() -> Sockets {
     sockets
 }
 
-fn from_child(program: &Path) -> anyhow::Result<Sockets> {
+fn told(e: &Error) -> String {
+    match e.hint {
+        Some(hint) => format!("{e}; {hint}"),
+        None => e.to_string(),
+    }
+}
+
+fn from_child(program: &Path, packet: usize) -> anyhow::Result<Sockets> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(CHILD_TIMEOUT))?;
     let mut child = Command::new(program)
-        .arg(OPENER)
+        .args([OPENER, &packet.to_string()])
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let mut message = [0; 8];
+    let mut message = [0; MESSAGE_BYTES_MAX];
     let received = pass::receive(&ours, &mut message);
     // It has nothing left to do; a child that hangs must not outlive this.
     let _ = child.kill();
     child.wait()?;
     let (n, fds) = received?;
     let mut sockets = Sockets::default();
-    let letters = message.get(1..n).unwrap_or_default();
-    for (letter, fd) in letters.iter().zip(fds) {
-        if let Some((family, _)) = FAMILIES.iter().find(|(_, l)| l == letter) {
+    let said = message.get(1..n).unwrap_or_default();
+    let mut said = said.splitn(2, |b| *b == REASON);
+    for (letter, fd) in said.next().unwrap_or_default().iter().zip(fds) {
+        if *letter == PACKET {
+            sockets.packet.push(fd);
+        } else if let Some((family, _)) = FAMILIES.iter().find(|(_, l)| l == letter) {
             sockets.place(IcmpSocket::from_raw_socket(fd, *family)?);
         }
     }
+    sockets.packet_problem = said.next().map(|text| String::from_utf8_lossy(text).into_owned());
     Ok(sockets)
 }
 
@@ -171,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_child_that_is_no_opener_leaves_us_without_raw_sockets_and_a_reason() {
-        let sockets = Sockets::open(Opener::Child(Path::new("/nonexistent/whyslow")));
+        let sockets = Sockets::open(Opener::Child(Path::new("/nonexistent/whyslow")), 1);
+        assert!(sockets.packet.is_empty() && sockets.packet_problem.is_some());
         let privileges = privilege::probe().unwrap();
         assert_eq!(sockets.v4.is_some(), privileges.datagram_ping);
         assert_eq!(sockets.problem.is_some(), sockets.v4.is_none() || sockets.v6.is_none());
@@ -179,7 +225,7 @@ mod tests {
 
     #[test]
     fn with_the_privilege_raw_sockets_open_here() {
-        let sockets = Sockets::open(Opener::Here);
+        let sockets = Sockets::open(Opener::Here, 0);
         assert_eq!(sockets.v4.is_some(), privilege::probe().unwrap().can_ping());
     }
 }

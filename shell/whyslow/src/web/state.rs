@@ -20,6 +20,7 @@ use crate::web::api::families::Families;
 use crate::web::api::prometheus::gate::Gate;
 use crate::web::counts::WebCounts;
 use crate::web::problem::Problem;
+use crate::wire::Wire;
 
 /// Shared by all requests behind an `Arc`.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct AppState {
     pub probing: Probing,
     /// The balancers' logs that are read.
     pub edge: Arc<Edge>,
+    /// The interfaces that are recorded.
+    pub wire: Arc<Wire>,
     /// What windows of balancers' logs become.
     pub outputs: Arc<Outputs>,
     /// What comes from and goes to other systems.
@@ -84,6 +87,7 @@ impl AppState {
             families: Families::default(),
             probing: Probing(Box::new(probing)),
             edge: Arc::default(),
+            wire: Arc::default(),
             outputs: Arc::default(),
             links: Arc::default(),
             web: WebCounts::default(),

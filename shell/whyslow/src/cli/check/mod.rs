@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
 fn sockets_for(spec: &CheckSpec) -> Option<Sockets> {
     let program = std::env::current_exe();
     (spec.kind == Kind::Ping).then(|| match &program {
-        Ok(program) => Sockets::open(Opener::Child(program)),
+        Ok(program) => Sockets::open(Opener::Child(program), 0),
         Err(e) => Sockets::without(&format!("cannot find our own program: {e}")),
     })
 }

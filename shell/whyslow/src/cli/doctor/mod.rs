@@ -10,6 +10,7 @@ mod network;
 mod ping;
 mod resolver;
 mod trust;
+mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -84,7 +85,7 @@ impl Finding {
 /// Looks at one part of the machine, as `up` would use it.
 type Look = fn(&Config) -> Vec<Finding>;
 
-const ALL: [Look; 9] = [
+const ALL: [Look; 10] = [
     ping::look,
     data::look,
     listener::look,
@@ -94,6 +95,7 @@ const ALL: [Look; 9] = [
     trust::look,
     limits::look,
     edge::look,
+    wire::look,
 ];
 
 /// What `--json` prints.

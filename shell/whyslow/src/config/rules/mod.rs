@@ -7,6 +7,7 @@ mod links;
 mod listener;
 mod names;
 mod storage;
+mod wire;
 
 use whyslow_model::limits::CONFIG_PROBLEMS_MAX;
 
@@ -27,8 +28,15 @@ pub(super) struct Places<'a> {
 /// One part's rules.
 type Rule = fn(&Config, &World<'_>, &mut Findings<'_, '_>);
 
-const ALL: [Rule; 6] =
-    [names::apply, checks::apply, listener::apply, storage::apply, edge::apply, links::apply];
+const ALL: [Rule; 7] = [
+    names::apply,
+    checks::apply,
+    listener::apply,
+    storage::apply,
+    edge::apply,
+    links::apply,
+    wire::apply,
+];
 
 /// Applies every rule.
 pub(super) fn apply(

@@ -48,6 +48,10 @@ impl Families {
             let (help, unit) = (metric.help.to_owned(), String::new());
             all.insert(metric.name.to_owned(), Family { kind: "gauge", help, unit });
         }
+        for (name, kind, help) in crate::wire::series::FAMILIES {
+            let (help, unit) = (help.to_owned(), String::new());
+            all.insert(name.to_owned(), Family { kind, help, unit });
+        }
         all
     }
 }

@@ -13,6 +13,7 @@ pub mod marks;
 pub mod metrics;
 pub mod observations;
 pub mod prometheus;
+pub mod wire;
 pub mod write;
 
 use std::sync::Arc;
