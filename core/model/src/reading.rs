@@ -79,8 +79,10 @@ pub struct Reading {
     /// What kind of thing `there` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<Against>,
-    /// The share, 0 to 1, of what happened that the data holds.
-    pub completeness: f64,
+    /// The share, 0 to 1, of what happened that the data holds; `None` (`null`) where nobody can
+    /// tell. Only what is told can clear a suspect.
+    #[serde(default)]
+    pub completeness: Option<f64>,
     /// Proof.
     #[serde(default)]
     pub evidence: Vec<Evidence>,

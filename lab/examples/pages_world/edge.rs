@@ -276,7 +276,7 @@ fn readings(now_s: i64) -> Vec<Reading> {
         here,
         against: there.is_some().then_some(Against::Peers),
         there,
-        completeness: if status == Status::Blind { 0.4 } else { 1.0 },
+        completeness: Some(if status == Status::Blind { 0.4 } else { 1.0 }),
         evidence: Vec::new(),
     };
     let code = "edge_server_slower_than_twins";

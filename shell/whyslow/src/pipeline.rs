@@ -210,6 +210,7 @@ impl Running {
 pub fn edge_world(state: &AppState, judging: detect::Options) -> World {
     let networks = Arc::clone(&state.asn().networks);
     World {
+        agent: state.config().vantage.name.clone(),
         db: state.db.clone(),
         runtime: tokio::runtime::Handle::current(),
         asn: (!networks.is_empty()).then_some(networks),

@@ -269,7 +269,8 @@ impl Detectors {
 
 /// A judgement as a reading: blind where too little of what happened was seen.
 fn reading(code: &str, view: &View, options: &Options, judgement: &Judgement) -> Reading {
-    let seen_enough = code == missing::CODE || view.completeness >= options.completeness_min;
+    let too_little = view.told.filter(|share| *share < options.completeness_min);
+    let seen_enough = code == missing::CODE || too_little.is_none();
     let found = judgement.status.unwrap_or(Status::TooFew);
     let status = if seen_enough { found } else { Status::Blind };
     let mut cohort = judgement.cohort.clone();
@@ -294,7 +295,8 @@ fn reading(code: &str, view: &View, options: &Options, judgement: &Judgement) ->
         here: judgement.here.clone(),
         there: judgement.there.clone(),
         against: judgement.against,
-        completeness: view.completeness,
+        // A source that does not tell may miss anything: then the others' share is none of all.
+        completeness: too_little.or(view.told.filter(|_| view.all_tell)),
         evidence,
     }
 }
@@ -339,8 +341,9 @@ pub fn page() -> String {
             "finding opens at {} abnormal readings among the last {} that could tell, and closes ",
             "after {} normal ones in a row. `too_few` and `blind` neither open nor close one; a ",
             "cell of which nothing is heard for a day closes its finding at the last reading.\n\n",
-            "Where nothing can tell how complete a log is, readings carry 1 as their ",
-            "completeness.\n"
+            "Where nothing can tell how complete a log is, a reading's completeness is `null`, ",
+            "and the reading clears nobody: only one that is normal with a completeness of ",
+            "0.95 or more does.\n"
         ),
         defaults.window_s,
         defaults.delay_s,

@@ -470,9 +470,37 @@ fn an_old_log_that_is_read_in_a_hurry_is_judged_as_it_would_have_been_then() {
     }
     detectors.handle_timeout(now.after(Duration::from_secs(20)));
     while let Some(reading) = detectors.poll_reading() {
+        assert_eq!(reading.completeness, None, "nobody tells how complete the log is");
         judged += if reading.code == "edge_hits_fall" { reading.here.n } else { 0 };
     }
     assert_eq!((judged, detectors.counters().too_late), (hits, 0));
+}
+
+#[test]
+fn completeness_is_told_of_all_sources_or_of_none_unless_too_much_is_missing() {
+    let told = |seen| Some(Completeness { expected: 1000, seen, source: Witness::Sequence });
+    let of = |one, two| {
+        let mut detectors = Detectors::new(Options::default());
+        let mut world = World::new(3);
+        let requests = world.requests(0);
+        let rows = world.rows(BEGIN_S, &requests);
+        let now = |s: i64| Wall::from_millis((BEGIN_S + s) * 1000);
+        for (source, completeness) in [("lb1", one), ("lb2", two)] {
+            let source: Arc<str> = source.into();
+            let window = WindowOf { source: &source, start_s: BEGIN_S, rows: &rows, completeness };
+            detectors.handle_window(&window, now(12));
+        }
+        detectors.handle_timeout(now(80));
+        let readings = std::iter::from_fn(|| detectors.poll_reading());
+        let of_hits: Vec<_> = readings.filter(|r| r.code == "edge_hits_fall").collect();
+        assert!(!of_hits.is_empty());
+        let blind = of_hits.iter().all(|r| r.status == Status::Blind);
+        (of_hits[0].completeness, blind)
+    };
+    assert_eq!(of(told(1000), told(980)), (Some(0.99), false));
+    assert_eq!(of(told(1000), None), (None, false));
+    assert_eq!(of(None, None), (None, false));
+    assert_eq!(of(told(500), None), (Some(0.5), true));
 }
 
 #[test]

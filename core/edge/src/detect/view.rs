@@ -56,8 +56,10 @@ pub(super) struct Leaf {
 pub(super) struct View {
     pub(super) from: Wall,
     pub(super) to: Wall,
-    /// Of all sources, 0 to 1; 1 where nothing can tell.
-    pub(super) completeness: f64,
+    /// Of the sources that tell, 0 to 1; `None` where none does.
+    pub(super) told: Option<f64>,
+    /// Whether every source tells.
+    pub(super) all_tell: bool,
     /// Each source's own.
     pub(super) sources: BTreeMap<Arc<str>, Option<Completeness>>,
     /// By pool, server and route, over all frontends.
@@ -81,7 +83,8 @@ impl View {
         let mut view = Self {
             from,
             to: from.after(window),
-            completeness: 1.0,
+            told: None,
+            all_tell: false,
             sources: BTreeMap::new(),
             leaves: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -96,7 +99,8 @@ impl View {
             kept.rows.iter().for_each(|row| view.add(row));
         }
         let told = view.sources.values().copied().fold(None, Completeness::both);
-        view.completeness = told.map_or(1.0, |c| c.share());
+        view.told = told.map(Completeness::share);
+        view.all_tell = view.sources.values().all(Option::is_some);
         view
     }
 

@@ -216,7 +216,7 @@ fn reading(code: &str, window: &Window, options: &Options, judgement: &Judgement
         here: judgement.here.clone(),
         there: judgement.there.clone(),
         against: judgement.against,
-        completeness: window.completeness(),
+        completeness: Some(window.completeness()),
         evidence: if status == Status::Abnormal { vec![evidence] } else { Vec::new() },
     }
 }

@@ -13,10 +13,11 @@ use whyslow_edge::merge_windows;
 use whyslow_edge::row::Row;
 use whyslow_edge::slow::{Reason, SlowCount, SlowRow};
 use whyslow_edge::windows::ClosedWindow;
-use whyslow_model::Wall;
+use whyslow_model::{Observation, Wall};
 use whyslow_sys::clock;
 
 use super::counters::Counted;
+use super::gaps;
 use super::resume::{Resume, SPAN_S};
 use super::stop::Stop;
 use super::{World, run, stored_place};
@@ -263,7 +264,7 @@ impl Keeper {
     fn store(&mut self, touched: BTreeMap<i64, Vec<Row>>, slow: EdgeBatch) -> bool {
         let now = clock::wall();
         let mut edge = slow;
-        let mut samples = Vec::new();
+        let (mut samples, mut observations) = (Vec::new(), Vec::new());
         if !touched.is_empty() || self.resume != self.memory.stored {
             self.resume.revision = self.resume.revision.saturating_add(1);
             let place = serde_json::to_vec(&self.resume).unwrap_or_default();
@@ -272,7 +273,7 @@ impl Keeper {
         }
         let revision = self.resume.revision;
         for (start_s, rows) in touched {
-            let completeness = self.completeness(start_s, now);
+            let completeness = self.completeness(start_s, now, &mut observations);
             let window = WindowOf { source: &self.source, start_s, rows: &rows, completeness };
             self.world.notices.handle_window(self.config.service.as_deref(), &window, now);
             let (source, service) = (&self.config.name, self.config.service.as_deref());
@@ -282,19 +283,33 @@ impl Keeper {
         self.world.notices.handle_timeout(now);
         self.world.notices.drain(&mut edge);
         samples.extend(self.world.notices.counters_again(&self.world.outputs, now));
-        if edge.is_empty() && samples.is_empty() {
+        if edge.is_empty() && samples.is_empty() && observations.is_empty() {
             return true;
         }
-        self.append(&Batch { edge, samples, ..Batch::default() })
+        self.append(&Batch { edge, samples, observations, ..Batch::default() })
     }
 
-    /// How complete the source was since the last new window.
-    fn completeness(&mut self, start_s: i64, now: Wall) -> Option<Completeness> {
+    /// How complete the source was since the last new window; what is missing is a fact to tell.
+    fn completeness(
+        &mut self,
+        start_s: i64,
+        now: Wall,
+        observations: &mut Vec<Observation>,
+    ) -> Option<Completeness> {
         if self.memory.newest_s.is_none_or(|newest| start_s > newest) {
             let from = self.memory.accounted.replace(now).unwrap_or(now);
             let stretch = self.counted.ledger(|ledger| ledger.handle_window(from, now));
             self.memory.newest_s = Some(start_s);
             self.memory.seen = stretch.completeness;
+            let (service, agent) = (self.config.service.as_deref(), &self.world.agent);
+            observations.extend(gaps::observation(
+                &self.source,
+                service,
+                agent,
+                from,
+                now,
+                stretch,
+            ));
         }
         self.memory.seen
     }

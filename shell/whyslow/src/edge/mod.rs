@@ -10,6 +10,7 @@
 //! with the place from which reading goes on after a restart, and lets the detectors and outputs see them.
 
 pub mod counters;
+mod gaps;
 mod handover;
 mod inputs;
 mod keeper;
@@ -45,6 +46,8 @@ pub struct Edge {
 /// Where windows go, and what is needed to make them.
 #[derive(Clone, Debug)]
 pub struct World {
+    /// Who says what was not seen: the vantage's name.
+    pub agent: String,
     /// The store.
     pub db: Db,
     /// Where the store's answers are awaited.

@@ -84,7 +84,8 @@ struct Rest {
     there: Option<Stat>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     against: Option<Against>,
-    completeness: f64,
+    #[serde(default)]
+    completeness: Option<f64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     evidence: Vec<Evidence>,
 }

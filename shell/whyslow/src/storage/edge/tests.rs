@@ -302,7 +302,7 @@ async fn readings_and_findings_come_newest_first_and_replace_themselves() {
         here: Stat { n: 3, median: Some(1.5), unit: "ms".to_owned(), ..Stat::default() },
         there: None,
         against: None,
-        completeness: 0.98,
+        completeness: Some(0.98),
         evidence: Vec::new(),
     };
     let all = vec![

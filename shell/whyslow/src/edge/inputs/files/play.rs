@@ -102,6 +102,7 @@ impl Play {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let db = Db::open(data.path(), StoreOptions::default()).unwrap();
         let world = World {
+            agent: "lon1".to_owned(),
             runtime: runtime.handle().clone(),
             asn: None,
             notices: Arc::new(Notices::of(&db, whyslow_edge::detect::Options::default())),

@@ -106,7 +106,10 @@ fn table(readings: &[Reading], span: &Span) -> Markup {
                     None => span.meta { "nothing" },
                 } }
                 td { (span.clock_s(reading.from.as_millis())) " to " (span.clock_s(reading.to.as_millis())) }
-                td.n.bad[reading.completeness < 0.95] { (percent(reading.completeness)) }
+                @match reading.completeness {
+                    Some(share) => td.n.bad[share < 0.95] { (percent(share)) },
+                    None => td.n.meta { "not told" },
+                }
             } } }
         } }
     }

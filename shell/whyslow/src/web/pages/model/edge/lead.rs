@@ -222,7 +222,7 @@ pub(crate) mod tests {
             here: stat(41.0),
             there: Some(stat(18.0)),
             against: None,
-            completeness: 1.0,
+            completeness: Some(1.0),
             evidence: Vec::new(),
         }
     }
