@@ -318,7 +318,9 @@ impl Open {
             return Step::Over(self.outcome(Outcome::Complete));
         }
         for (end, by_client) in [(&self.client, true), (&self.server, false)] {
-            if closed(end) {
+            // A server that has answered early data may close before the client's Finished is here.
+            let early = self.exchange.as_ref().is_some_and(|e| e.may_have_answered_early());
+            if closed(end) && (by_client || !early) {
                 return Step::Over(self.outcome(Outcome::Closed { by_client }));
             }
         }

@@ -181,6 +181,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the client's Finished is all that is still to come behind early data.
+    pub fn may_have_answered_early(&self) -> bool {
+        self.offer.early_data && self.stage == Stage::Flight
+    }
+
     /// The phase it is in, in the words of [`crate::event::Ending::phase`].
     pub fn phase(&self) -> &'static str {
         let flight_acked = self.server.pieces.all().last().is_some_and(|p| p.acked.is_some());

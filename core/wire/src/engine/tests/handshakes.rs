@@ -154,6 +154,19 @@ fn early_data_is_no_reply_whether_it_is_taken_or_refused() {
 }
 
 #[test]
+fn a_server_that_answers_early_data_and_closes_has_not_ended_the_handshake() {
+    let mut wire = hello_with(&[extension(41, &[0; 60]), extension(42, &[])]);
+    wire.client(&[ccs(), sealed(35)].concat());
+    let hello = record(22, &server_hello_1_3(&[extension(41, &[0, 0])]));
+    wire.wait_ms(2).server(&[hello, ccs(), sealed(31), sealed(53)].concat()).wait_us(100);
+    wire.server(&[sealed(184), sealed(19)].concat()).send(false, Flags::FIN | Flags::ACK, &[]);
+    wire.wait_ms(50).ack(true).client(&[sealed(21), sealed(53)].concat());
+    let o = opening(&wire);
+    assert_eq!(o.outcome, Outcome::Complete);
+    assert_eq!(o.reply.unwrap().span.bytes, 26 + 58);
+}
+
+#[test]
 fn a_client_certificate_is_told_by_the_records_before_the_finished() {
     let mut wire = hello_with(&[]);
     let hello = record(22, &server_hello_1_3(&[]));
