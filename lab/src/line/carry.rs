@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use whyslow_sys::link::Link;
+use whyslow_sys::frames::Frames;
 use whyslow_sys::poll;
 
 use super::rule::{Rule, Watch, Way};
@@ -50,7 +50,7 @@ pub(super) struct Frame {
 type Due = Reverse<(Instant, usize, bool, Option<usize>, Vec<u8>)>;
 
 pub(super) struct Carrier {
-    ends: [Link; 2],
+    ends: [Frames; 2],
     delay: Duration,
     watches: Vec<Watch>,
     log: Arc<Mutex<Vec<Crossing>>>,
@@ -71,7 +71,7 @@ impl Carrier {
         log: Arc<Mutex<Vec<Crossing>>>,
     ) -> Result<Self> {
         Ok(Self {
-            ends: [Link::open("c0")?, Link::open("s0")?],
+            ends: [Frames::open("c0")?, Frames::open("s0")?],
             delay,
             watches: rules.into_iter().map(Watch::new).collect(),
             log,

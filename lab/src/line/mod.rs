@@ -4,6 +4,7 @@
 
 mod carry;
 mod rule;
+mod tap;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,6 +21,7 @@ use crate::world::{must, words};
 use carry::Carrier;
 pub use carry::Crossing;
 pub use rule::{Fate, Pick, Rule};
+pub use tap::Tap;
 
 /// The two ends and the wire; all gone when dropped.
 #[derive(Debug)]

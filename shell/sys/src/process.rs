@@ -22,11 +22,25 @@ pub struct Usage {
 /// # Errors
 /// Never on a kernel that whyslow runs on.
 pub fn usage() -> Result<Usage, Error> {
+    let open_files = fs::read_dir("/proc/self/fd").map_or(0, |list| list.count() as u64);
+    Ok(Usage { cpu: cpu(libc::RUSAGE_SELF)?, resident_bytes: resident_bytes(), open_files })
+}
+
+/// Processor time, theirs and the kernel's for them, of all programs that this one started and
+/// whose end it has seen.
+///
+/// # Errors
+/// Never on a kernel that whyslow runs on.
+pub fn children_cpu() -> Result<Duration, Error> {
+    cpu(libc::RUSAGE_CHILDREN)
+}
+
+fn cpu(whose: libc::c_int) -> Result<Duration, Error> {
     let mut raw = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `raw` has room for one rusage, which the kernel fills before the call returns 0.
     let used = unsafe {
-        if libc::getrusage(libc::RUSAGE_SELF, raw.as_mut_ptr()) != 0 {
-            return Err(Error::last("ask for our resource usage"));
+        if libc::getrusage(whose, raw.as_mut_ptr()) != 0 {
+            return Err(Error::last("ask for resource usage"));
         }
         raw.assume_init()
     };
@@ -34,12 +48,7 @@ pub fn usage() -> Result<Usage, Error> {
         let us = t.tv_sec.saturating_mul(1_000_000).saturating_add(t.tv_usec);
         Duration::from_micros(us.unsigned_abs())
     };
-    let open_files = fs::read_dir("/proc/self/fd").map_or(0, |list| list.count() as u64);
-    Ok(Usage {
-        cpu: span(used.ru_utime) + span(used.ru_stime),
-        resident_bytes: resident_bytes(),
-        open_files,
-    })
+    Ok(span(used.ru_utime) + span(used.ru_stime))
 }
 
 /// Lets this process open as many files as it is allowed to; returns how many that is.

@@ -1,24 +1,24 @@
 //! Whole Ethernet frames of one network interface, as a wire would carry them (packet(7)).
 
-use std::ffi::CString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::ring::Interface;
 use crate::{Error, privilege};
 
 /// A socket that hears every frame an interface receives, and sends frames out of it. It is
 /// non-blocking.
 #[derive(Debug)]
-pub struct Link {
+pub struct Frames {
     socket: Socket,
 }
 
 /// `PACKET_IGNORE_OUTGOING` of `include/uapi/linux/if_packet.h`, since Linux 4.20.
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 
-impl Link {
+impl Frames {
     /// Opens the interface of that name, in the network namespace of the calling thread. What the
     /// machine itself sends out of it is not heard.
     ///
@@ -57,7 +57,7 @@ impl Link {
     }
 }
 
-impl AsFd for Link {
+impl AsFd for Frames {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -65,13 +65,8 @@ impl AsFd for Link {
 
 fn index(interface: &str) -> Result<libc::c_int, Error> {
     const OPERATION: &str = "find an interface";
-    let name = CString::new(interface).map_err(|e| Error::new(OPERATION, e.into()))?;
-    // SAFETY: `name` is a string that ends in a zero byte, and is only read.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    match libc::c_int::try_from(index) {
-        Ok(0) | Err(_) => Err(Error::last(OPERATION)),
-        Ok(index) => Ok(index),
-    }
+    let index = Interface::named(interface)?.and_then(|i| libc::c_int::try_from(i.index).ok());
+    index.ok_or_else(|| Error::new(OPERATION, io::ErrorKind::NotFound.into()))
 }
 
 fn ignore_outgoing(socket: &Socket) -> Result<(), Error> {
@@ -119,8 +114,8 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_not_there_is_named() {
-        let failed = Link::open("no-such-if").expect_err("there is none");
+        let failed = Frames::open("no-such-if").expect_err("there is none");
         assert_eq!(failed.operation, "find an interface");
-        assert!(Link::open("with\0zero").is_err());
+        assert!(Frames::open("with\0zero").is_err());
     }
 }
