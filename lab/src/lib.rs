@@ -6,11 +6,13 @@
 
 pub mod bench;
 pub mod certificates;
+pub mod cost;
 pub mod edge_logs;
 pub mod figure;
 pub mod line;
 pub mod log;
 pub mod namespace;
+pub mod packets;
 pub mod peer;
 pub mod scenario;
 pub mod scenarios;

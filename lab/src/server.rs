@@ -1,12 +1,13 @@
 //! Real servers with the little configuration a scenario needs.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use anyhow::Result;
 
 use crate::certificates::Leaf;
 use crate::peer::{Peer, free_port, loopback};
-use crate::world::{World, words};
+use crate::world::{World, must, words};
 
 /// Files of the Debian packages.
 pub const NGINX: &str = "/usr/sbin/nginx";
@@ -52,6 +53,47 @@ impl Nginx {
         let peer = Peer::start("nginx", world.dir(), &mut command)?.until_listening(tls)?;
         Ok(Self { tls, plain, peer })
     }
+}
+
+/// nginx with one TLS server at `port` of `address`, and `more` in it, started by `inside`, which
+/// puts a program into a namespace. `/` is 24 bytes long.
+///
+/// # Errors
+/// Where it does not start.
+pub fn nginx_inside(
+    world: &World,
+    leaf: &Leaf,
+    (address, port): (&str, u16),
+    more: &str,
+    inside: &dyn Fn(&str) -> Command,
+) -> Result<Peer> {
+    let root = world.dir().display();
+    let (certificate, key) = (&leaf.certificate, &leaf.key);
+    let config = world.write(
+        &format!("nginx-{port}.conf"),
+        &format!(
+            "daemon off; master_process off; pid {root}/nginx-{port}.pid; error_log stderr;\n\
+             events {{ worker_connections 4096; }}\n\
+             http {{ access_log off; default_type text/plain; client_body_temp_path {root}/b;\n\
+             proxy_temp_path {root}/p; fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u;\n\
+             scgi_temp_path {root}/s;\n\
+             server {{ listen {address}:{port} ssl http2 backlog=4096;\n\
+             ssl_certificate {certificate}; ssl_certificate_key {key};\n\
+             location / {{ return 200 \"a page like many others\\n\"; }}\n{more}\n}} }}\n"
+        ),
+    )?;
+    let mut command = inside(&format!("{NGINX} -p {root} -e stderr -c {config}"));
+    let mut peer = Peer::start(&format!("nginx-{port}"), world.dir(), &mut command)?;
+    until_bound(&mut peer, port, inside)?;
+    Ok(peer)
+}
+
+/// Waits until something listens at a port inside a namespace.
+///
+/// # Errors
+/// Where nothing does after a while, or the program ends.
+pub fn until_bound(peer: &mut Peer, port: u16, inside: &dyn Fn(&str) -> Command) -> Result<()> {
+    peer.until(|| Ok(!must(&mut inside(&format!("ss -Hltn sport = :{port}")))?.is_empty()))
 }
 
 /// Unbound answering from the zone data in its configuration, without the internet.

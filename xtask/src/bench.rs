@@ -13,6 +13,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("promql_peer", &["full"]),
     ("promql_peer", &["full", "up"]),
     ("edge_bench", &[]),
+    ("wire_bench", &[]),
     ("store_bench", &["many"]),
 ];
 

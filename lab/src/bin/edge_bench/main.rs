@@ -1,16 +1,13 @@
 //! What a report over two million lines costs beside halog, mawk and goaccess, in one run:
 //! `edge_bench`. Programs that are missing are named and left out. Exit: 0 · 1 nothing measured.
 
-mod measure;
-
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use whyslow_lab::cost::{self, Cost, best};
 use whyslow_lab::edge_logs;
 use whyslow_lab::figure::{Figure, HEAD};
-
-use measure::{Cost, best};
 
 /// Lines of each file.
 const LINES: u64 = 2_000_000;
@@ -52,7 +49,7 @@ fn figures() -> Result<Vec<Figure>> {
     let nginx = edge_logs::nginx(directory, LINES).context("making the nginx log")?;
     let (haproxy, nginx) = (haproxy.as_str(), nginx.as_str());
     let ours = |file: &str, more: &[&str]| {
-        best(&measure::ours()?, &[&["edge", "--quiet"], more, &[file]].concat(), None)
+        best(&cost::ours()?, &[&["edge", "--quiet"], more, &[file]].concat(), None)
     };
     let one = ["--threads", "1", "--format", "haproxy"];
     let servers = ours(haproxy, &[&one[..], &["--by", "backend,server"]].concat())?;
@@ -126,10 +123,10 @@ fn beside(what: &str, ours: &Cost, name: &'static str, peer: Option<Cost>, times
 }
 
 fn peer(program: &str, arguments: &[&str], file: &str) -> Result<Option<Cost>> {
-    match measure::found(program) {
+    match cost::found(program) {
         Some(path) => best(&path, arguments, Some(file)).map(Some),
         None => {
-            println!("{program} is missing: apt-get install {}", measure::package(program));
+            println!("{program} is missing: apt-get install {}", cost::package(program));
             Ok(None)
         }
     }
@@ -149,8 +146,8 @@ fn goaccess_cost(file: &str) -> Result<Option<Cost>> {
         "/dev/null",
         "-",
     ];
-    match measure::found("goaccess") {
-        Some(path) => measure::once(&path, &arguments, Some(file)).map(Some),
+    match cost::found("goaccess") {
+        Some(path) => cost::once(&path, &arguments, Some(file)).map(Some),
         None => {
             println!("goaccess is missing: apt-get install goaccess");
             Ok(None)

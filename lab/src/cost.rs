@@ -1,4 +1,4 @@
-//! Runs a program over a file: processor time, wall time and the most memory it held.
+//! What running a program costs: wall time, processor time and the most memory it held.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,17 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use whyslow_sys::process;
 
 /// What a run cost.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
-    /// Processor time, the program's and the kernel's for it, to a hundredth.
-    pub(crate) cpu_s: f64,
-    pub(crate) wall_s: f64,
+pub struct Cost {
+    /// From its start to its end.
+    pub wall_s: f64,
+    /// Of processors: its own, and the kernel's for it.
+    pub cpu_s: f64,
     /// Resident at the most, in 10⁶ bytes.
-    pub(crate) rss_mb: f64,
+    pub rss_mb: f64,
 }
 
 /// Runs of which the quickest counts.
@@ -23,21 +25,27 @@ const RUNS: usize = 3;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The best of three runs. `input` is given as standard input.
-pub(crate) fn best(program: &Path, arguments: &[&str], input: Option<&str>) -> Result<Cost> {
+///
+/// # Errors
+/// Where the program cannot be run, or fails.
+pub fn best(program: &Path, arguments: &[&str], input: Option<&str>) -> Result<Cost> {
     let mut best = once(program, arguments, input)?;
     for _ in 1..RUNS {
         let next = once(program, arguments, input)?;
         best = Cost {
-            cpu_s: best.cpu_s.min(next.cpu_s),
             wall_s: best.wall_s.min(next.wall_s),
+            cpu_s: best.cpu_s.min(next.cpu_s),
             rss_mb: best.rss_mb.max(next.rss_mb),
         };
     }
     Ok(best)
 }
 
-/// One run.
-pub(crate) fn once(program: &Path, arguments: &[&str], input: Option<&str>) -> Result<Cost> {
+/// One run. Nothing else may be started meanwhile.
+///
+/// # Errors
+/// Where the program cannot be run, or fails.
+pub fn once(program: &Path, arguments: &[&str], input: Option<&str>) -> Result<Cost> {
     let name = program.display();
     let mut command = Command::new(program);
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).env("LC_ALL", "C");
@@ -45,25 +53,16 @@ pub(crate) fn once(program: &Path, arguments: &[&str], input: Option<&str>) -> R
     if let Some(input) = input {
         command.stdin(File::open(input)?);
     }
-    let (began, used) = (Instant::now(), used_by_children()?);
+    let (began, before) = (Instant::now(), process::children_cpu()?);
     let mut child = command.spawn().with_context(|| format!("starting {name}"))?;
     let pid = child.id();
     let watch = std::thread::spawn(move || watch(pid));
     let status = child.wait()?;
     let wall_s = began.elapsed().as_secs_f64();
+    let cpu_s = (process::children_cpu()? - before).as_secs_f64();
     ensure!(status.success(), "{name} ended with {status}");
     let rss_mb = watch.join().unwrap_or(f64::NAN);
-    Ok(Cost { cpu_s: used_by_children()? - used, wall_s, rss_mb })
-}
-
-/// Processor seconds of all children that have ended (proc_pid_stat(5), `cutime` and `cstime`,
-/// which are in hundredths on every Linux).
-fn used_by_children() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // The name, in brackets, may hold spaces; the state behind it is field 3.
-    let fields = stat.rsplit_once(") ").context("/proc/self/stat has no name")?.1;
-    let ticks = fields.split(' ').skip(13).take(2).map(str::parse::<f64>);
-    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
+    Ok(Cost { wall_s, cpu_s, rss_mb })
 }
 
 /// The most memory a process ever held, as the kernel keeps it, until the process is gone.
@@ -81,19 +80,22 @@ fn watch(pid: u32) -> f64 {
 }
 
 /// The whyslow built beside this program.
-pub(crate) fn ours() -> Result<PathBuf> {
+///
+/// # Errors
+/// Where it is not built.
+pub fn ours() -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("whyslow");
     ensure!(path.exists(), "{} is not built", path.display());
     Ok(path)
 }
 
 /// Where a program is.
-pub(crate) fn found(program: &str) -> Option<PathBuf> {
+pub fn found(program: &str) -> Option<PathBuf> {
     let places = ["/usr/bin", "/usr/sbin", "/usr/local/bin"];
     places.iter().map(|place| Path::new(place).join(program)).find(|path| path.exists())
 }
 
 /// The Debian package a program is in.
-pub(crate) fn package(program: &str) -> &str {
+pub fn package(program: &str) -> &str {
     if program == "halog" { "haproxy" } else { program }
 }
