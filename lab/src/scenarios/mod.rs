@@ -23,6 +23,8 @@ mod promql;
 mod restart;
 mod stall;
 mod starved;
+mod wire_truth;
+mod wire_tshark;
 
 use crate::scenario::Scenario;
 
@@ -41,6 +43,8 @@ pub const ALL: &[Scenario] = &[
     edge_graphite::SCENARIO,
     balancer::SCENARIO,
     firewall::SCENARIO,
+    wire_truth::SCENARIO,
+    wire_tshark::SCENARIO,
     phases::SCENARIO,
     origin::SCENARIO,
     prometheus::SCENARIO,
