@@ -11,6 +11,7 @@ pub mod demo;
 pub mod doctor;
 pub mod edge;
 mod exit;
+mod interrupt;
 pub mod mark;
 mod output;
 pub mod progress;

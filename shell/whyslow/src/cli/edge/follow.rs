@@ -5,13 +5,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use whyslow_edge::format::Scratch;
 use whyslow_edge::row::{Row, Totals};
 use whyslow_edge::syslog;
@@ -22,7 +20,8 @@ use whyslow_model::limits::EDGE_LINE_BYTES_MAX;
 use super::format::Choice;
 use super::table;
 use super::tally::Tally;
-use super::{Exit, Output, Stop, now};
+use super::{Output, Stop, now};
+use crate::cli::interrupt;
 use crate::cli::render::columns::{share, spaced};
 
 /// How long to wait for more before looking again.
@@ -53,8 +52,8 @@ pub(super) fn run(
     json: bool,
     out: &mut Output,
 ) -> Result<(), Stop> {
-    let interrupted =
-        interrupted().map_err(|e| Stop::operation(format!("cannot listen for signals: {e}")))?;
+    let interrupted = interrupt::asked()
+        .map_err(|e| Stop::operation(format!("cannot listen for signals: {e}")))?;
     let blocks = start(files);
     let mut windows = Windows::new(options);
     let mut tally = Tally::default();
@@ -83,28 +82,6 @@ pub(super) fn run(
             return Ok(());
         }
     }
-}
-
-/// Set once the process is asked to end; a second signal ends it at once.
-fn interrupted() -> io::Result<Arc<AtomicBool>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let entered = runtime.enter();
-    let mut signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    drop(entered);
-    let flag = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&flag);
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            for last in [false, true] {
-                tokio::select! { _ = signals.0.recv() => {}, _ = signals.1.recv() => {} }
-                if last {
-                    std::process::exit(Exit::Degraded as i32);
-                }
-                told.store(true, Ordering::Relaxed);
-            }
-        });
-    });
-    Ok(flag)
 }
 
 type Block = Result<Vec<u8>, (String, io::Error)>;

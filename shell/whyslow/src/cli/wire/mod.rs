@@ -1,8 +1,10 @@
-//! `whyslow wire FILE`: who was slow in every handshake of a capture.
+//! `whyslow wire FILE`: who was slow in every handshake of a capture, or of an interface as it is
+//! now.
 
 mod fail;
 mod json;
 mod ladder;
+mod live;
 mod pass;
 mod table;
 
@@ -22,17 +24,28 @@ use whyslow_wire::watch::{self, Told, Watch};
 
 use super::{Exit, Output, Stop, progress};
 use crate::asn::Tables;
-use crate::config::default_data;
+use crate::config::{Size, default_data};
 use crate::packed::unpacked;
 use fail::Bound;
 use pass::{Capture, Ended, Refused};
 
-/// Says whose time each TLS handshake of a capture took: the server's, the network's, the client's.
+/// Says whose time each TLS handshake of a capture, or of an interface, took: the server's, the
+/// network's, the client's.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A pcap or pcapng file, plain or packed with gzip or zstd; - for standard input.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "interface")]
+    file: Option<PathBuf>,
+    /// Follows this network interface instead, until interrupted; each handshake is shown as it
+    /// ends, the report at the end. Needs CAP_NET_RAW.
+    #[arg(short, long, value_name = "IFACE", conflicts_with = "file")]
+    interface: Option<String>,
+    /// Follows the interface for so many seconds.
+    #[arg(long, value_name = "N", requires = "interface")]
+    seconds: Option<u64>,
+    /// Memory of the kernel in which the interface's packets wait.
+    #[arg(long, value_name = "SIZE", requires = "interface", default_value = "64MiB")]
+    ring: Size,
     /// One JSON document instead of tables; handshakes stream, totals come last.
     #[arg(long)]
     json: bool,
@@ -75,10 +88,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
     let ports = args.server_port.clone();
     let options = watch::Options { judge, ports, ..watch::Options::default() };
     let mut watch = Watch::new(options, seed);
-    let mut input = open(&args.file)?;
-    let waiting = progress::waiting(out, "reading");
     let mut stream = Stream::Terminal;
-    let capture = pass::read(&mut *input, &mut watch, &mut |told| {
+    let mut handle = |told: Told, out: &mut Output| {
         stream.handle(&told, args, out)?;
         match told {
             Told::Handshake(handshake) => report.handle_handshake(&handshake),
@@ -86,13 +97,25 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
             Told::Ending(ending) => report.handle_ending(ending),
         }
         Ok(())
-    });
-    drop(waiting);
-    let capture = capture.map_err(|refused| stop(&args.file, refused))?;
+    };
+    let file = args.file.clone().unwrap_or_default();
+    let capture = match &args.interface {
+        Some(interface) => {
+            let (ports, ring, seconds) = (&*args.server_port, args.ring, args.seconds);
+            let asked = live::Asked { interface, ports, ring, seconds };
+            live::read(&asked, &mut watch, &mut handle, out)?
+        }
+        None => {
+            let mut input = open(&file)?;
+            let _waiting = progress::waiting(out, "reading");
+            let read = pass::read(&mut *input, &mut watch, &mut |told| handle(told, out));
+            read.map_err(|refused| stop(&file, refused))?
+        }
+    };
     let outcome = report.finish();
     let failed = args.fail_on.iter().find_map(|bound| bound.broken(&outcome, capture.lost));
     show(args, stream, outcome, &Seen { watch: &watch, capture: &capture, networks }, out)?;
-    end(&args.file, &capture.ended, failed, out)
+    end(&file, &capture.ended, failed, out)
 }
 
 /// What the report rests on.
@@ -112,7 +135,9 @@ enum Stream {
 
 impl Stream {
     fn handle(&mut self, told: &Told, args: &Args, out: &mut Output) -> Result<(), Stop> {
-        let Some(stream) = self.opened(args, out)? else { return Ok(()) };
+        let Some(stream) = self.opened(args, out)? else {
+            return if args.interface.is_some() { live::show(told, out) } else { Ok(()) };
+        };
         match told {
             Told::Handshake(handshake) if handshake.is_tls() => stream.handshake(handshake, out),
             Told::Handshake(_) => Ok(()),
