@@ -23,6 +23,7 @@ mod promql;
 mod restart;
 mod stall;
 mod starved;
+mod wire_live;
 mod wire_truth;
 mod wire_tshark;
 
@@ -54,5 +55,6 @@ pub const ALL: &[Scenario] = &[
     starved::SCENARIO,
     kills::SCENARIO,
     disk::SCENARIO,
+    wire_live::SCENARIO,
     demo::SCENARIO,
 ];

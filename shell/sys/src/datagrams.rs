@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::zeroed;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
@@ -219,6 +219,27 @@ impl std::fmt::Debug for Batch {
 const BATCH_COUNT: libc::c_uint = 64;
 
 const _: () = assert!(BATCH_MAX == 64);
+
+/// Sends `payload` `times` times, at most 32, to where `socket` is connected, by one system call;
+/// gives how many the kernel took.
+///
+/// # Errors
+/// Where it took none: its queue is full, or there is no way.
+pub fn send_again(socket: &UdpSocket, payload: &[u8], times: usize) -> io::Result<usize> {
+    let mut iov =
+        libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
+    // SAFETY: arrays of zeroed headers are valid.
+    let mut headers: [libc::mmsghdr; 32] = unsafe { zeroed() };
+    for header in &mut headers {
+        header.msg_hdr.msg_iov = &raw mut iov;
+        header.msg_hdr.msg_iovlen = 1;
+    }
+    let count = libc::c_uint::try_from(times.min(headers.len())).unwrap_or(0);
+    // SAFETY: the headers, of which `count` are read, all point at `iov`, which is live and points
+    // at `payload`; the kernel reads those and writes lengths into the headers.
+    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, 0) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
 
 #[cfg(test)]
 mod tests {
