@@ -1,38 +1,49 @@
 //! JA4: one short name for the way a client's `ClientHello` looks, which is that of its TLS library
 //! and its settings. Only the client's TLS fingerprint, which its authors put under BSD-3.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 use crate::tls::hello::{ALPN, ClientHello, SERVER_NAME, is_grease, pairs};
 
 /// The fingerprint of a hello that came over TCP; absent when its end is missing.
+///
+/// Every handshake of a capture has one, so it is put together in two buffers and by hand.
 pub fn fingerprint(hello: &ClientHello<'_>) -> Option<String> {
     if !hello.whole {
         return None;
     }
-    let mut ciphers: Vec<u16> = pairs(hello.ciphers).filter(|c| !is_grease(*c)).collect();
-    let mut extensions: Vec<u16> =
-        hello.extensions.iter().map(|(n, ..)| n).filter(|n| !is_grease(*n)).collect();
     let mut text = String::with_capacity(LENGTH);
-    let named = if extensions.contains(&SERVER_NAME) { 'd' } else { 'i' };
-    let counts = [ciphers.len().min(99), extensions.len().min(99)];
-    let [first, last] = ends(hello.protocols().next());
-    let version = version(hello.version());
-    let _ = write!(text, "t{version}{named}{:02}{:02}{first}{last}_", counts[0], counts[1]);
-    ciphers.sort_unstable();
-    text.push_str(&hash(&listed(&ciphers)));
-    text.push('_');
-    extensions.retain(|n| ![SERVER_NAME, ALPN].contains(n));
-    extensions.sort_unstable();
-    let mut tail = listed(&extensions);
-    let signatures: Vec<u16> = hello.signature_algorithms().filter(|s| !is_grease(*s)).collect();
-    if !signatures.is_empty() {
-        tail.push('_');
-        tail.push_str(&listed(&signatures));
+    text.push('t');
+    text.push_str(version(hello.version()));
+    text.push(if hello.extensions.find(SERVER_NAME).is_some() { 'd' } else { 'i' });
+    let mut values = Vec::with_capacity(VALUES_USUAL);
+    values.extend(pairs(hello.ciphers).filter(|c| !is_grease(*c)));
+    push_count(&mut text, values.len());
+    values.sort_unstable();
+    let mut list = Vec::with_capacity(VALUES_USUAL * VALUE_LENGTH);
+    push_values(&mut list, &values);
+    let ciphers = hash(&list);
+
+    values.clear();
+    values.extend(hello.extensions.iter().map(|(n, ..)| n).filter(|n| !is_grease(*n)));
+    push_count(&mut text, values.len());
+    text.extend(ends(hello.protocols().next()));
+    values.retain(|n| ![SERVER_NAME, ALPN].contains(n));
+    values.sort_unstable();
+    list.clear();
+    push_values(&mut list, &values);
+    if !values.is_empty() {
+        values.clear();
+        values.extend(hello.signature_algorithms().filter(|s| !is_grease(*s)));
+        if !values.is_empty() {
+            list.push(b'_');
+            push_values(&mut list, &values);
+        }
     }
-    text.push_str(&if extensions.is_empty() { hash("") } else { hash(&tail) });
+    for part in [ciphers, hash(&list)] {
+        text.push('_');
+        text.extend(part);
+    }
     Some(text)
 }
 
@@ -59,28 +70,45 @@ fn ends(protocol: Option<&[u8]>) -> [char; 2] {
     [first >> 4, last & 0x0f].map(|n| char::from_digit(u32::from(n), 16).unwrap_or('0'))
 }
 
-fn listed(values: &[u16]) -> String {
-    let mut text = String::with_capacity(values.len() * 5);
+/// How many there are, in two digits.
+fn push_count(text: &mut String, n: usize) {
+    let n = n.min(99);
+    text.extend([n / 10, n % 10].map(digit));
+}
+
+/// Four digits each, commas between.
+fn push_values(list: &mut Vec<u8>, values: &[u16]) {
     for (i, value) in values.iter().enumerate() {
-        let comma = if i == 0 { "" } else { "," };
-        let _ = write!(text, "{comma}{value:04x}");
+        if i > 0 {
+            list.push(b',');
+        }
+        list.extend([12, 8, 4, 0].map(|shift| DIGITS[usize::from(value >> shift & 0xf)]));
     }
-    text
 }
 
 /// The first twelve digits of the SHA-256; twelve zeros of nothing.
-fn hash(text: &str) -> String {
-    if text.is_empty() {
-        return "0".repeat(12);
+fn hash(list: &[u8]) -> [char; 12] {
+    let mut digits = ['0'; 12];
+    if list.is_empty() {
+        return digits;
     }
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(6).fold(String::with_capacity(12), |mut hex, b| {
-        let _ = write!(hex, "{b:02x}");
-        hex
-    })
+    let digest = Sha256::digest(list);
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(digest) {
+        pair.copy_from_slice(&[byte >> 4, byte & 0xf].map(|n| digit(usize::from(n))));
+    }
+    digits
 }
 
+const fn digit(n: usize) -> char {
+    DIGITS[n] as char
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const LENGTH: usize = 36;
+/// Bytes of a value and the comma behind it.
+const VALUE_LENGTH: usize = 5;
+/// Hellos of browsers and of OpenSSL have at most as many of anything; others make the buffers grow.
+const VALUES_USUAL: usize = 48;
 
 #[cfg(test)]
 mod tests {
