@@ -52,7 +52,11 @@ pub const SLOW: Duration = Duration::from_millis(300);
 
 /// Judges one opening that was seen from `vantage` (see [`Vantage::point`]). Whatever the opening
 /// holds, the phases that were observed add up to the total and the shares to 1.
-pub fn judge(opening: Opening, vantage: VantagePoint, by: &Judge) -> Handshake {
+pub fn judge(opening: impl Into<Box<Opening>>, vantage: VantagePoint, by: &Judge) -> Handshake {
+    judged(opening.into(), vantage, by)
+}
+
+fn judged(opening: Box<Opening>, vantage: VantagePoint, by: &Judge) -> Handshake {
     let sight = Sight::new(&opening, vantage);
     let timeline = Timeline::of(&opening, sight.rtt_client_ns);
     let mut parts = Parts::default();

@@ -83,6 +83,10 @@ pub struct Engine {
     counters: Counters,
     /// Bytes that all openings keep.
     held: usize,
+    /// Room of openings that were told, for the next ones: each is larger than what an allocator
+    /// has at hand.
+    #[expect(clippy::vec_box, reason = "it is the boxes that are kept")]
+    spare: Vec<Box<Open>>,
     now: Wall,
 }
 
@@ -95,6 +99,7 @@ impl Engine {
             events: VecDeque::new(),
             counters: Counters::default(),
             held: 0,
+            spare: Vec::new(),
             now: Wall::from_nanos(i64::MIN),
         }
     }
@@ -201,7 +206,14 @@ impl Engine {
         self.counters.flows += 1;
         self.make_room(if syn { Class::HalfOpen } else { Class::Open });
         let class = if syn { Class::HalfOpen } else { Class::Open };
-        let id = self.table.insert(key, class, Flow::Open(Box::new(open)));
+        let open = match self.spare.pop() {
+            Some(mut room) => {
+                *room = open;
+                room
+            }
+            None => Box::new(open),
+        };
+        let id = self.table.insert(key, class, Flow::Open(open));
         self.opening(id, key, segment);
     }
 
@@ -296,6 +308,9 @@ impl Engine {
         open.settle();
         let finished = Finished::of(&open);
         let opening = open.assemble(outcome, self.counters.drops);
+        if self.spare.len() < SPARE_MAX && open.held() == 0 {
+            self.spare.push(open);
+        }
         self.counters.openings += 1;
         self.counters.limited += u64::from(opening.gaps.limit);
         self.events.push_back(Event::Opening(Box::new(opening)));
@@ -364,6 +379,9 @@ impl Engine {
         }
     }
 }
+
+/// As many as may be told before others begin.
+const SPARE_MAX: usize = 32;
 
 /// Whether a payload begins with a record that begins with a `ClientHello`.
 fn is_client_hello(payload: &[u8]) -> bool {

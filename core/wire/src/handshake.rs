@@ -7,8 +7,8 @@ use crate::opening::{Opening, Outcome};
 /// One judged opening.
 #[derive(Clone, Debug)]
 pub struct Handshake {
-    /// The facts it rests on.
-    pub opening: Opening,
+    /// The facts it rests on, which are large and are not moved about.
+    pub opening: Box<Opening>,
     /// Where the tap stood.
     pub vantage: VantagePoint,
     /// How long each phase took.

@@ -108,7 +108,7 @@ impl Watch {
             Event::Opening(opening) => {
                 self.vantage.handle_opening(&opening);
                 let point = self.vantage.point(&opening);
-                Told::Handshake(Box::new(judge(*opening, point, &self.options.judge)))
+                Told::Handshake(Box::new(judge(opening, point, &self.options.judge)))
             }
             Event::Unanswered(unanswered) => Told::Unanswered(unanswered),
             Event::Ending(ending) => Told::Ending(ending),

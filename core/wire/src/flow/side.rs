@@ -141,6 +141,12 @@ impl End {
             self.side.more = self.side.more.saturating_add(1);
             return;
         }
+        // Many connections are one SYN, nearly all others take this many segments.
+        match self.side.seen.capacity() {
+            0 => self.side.seen.reserve_exact(1),
+            1 => self.side.seen.reserve_exact(SEEN_USUAL),
+            _ => {}
+        }
         self.side.seen.push(Seen {
             at: segment.at,
             ip_id: segment.ip_id,
@@ -227,5 +233,7 @@ fn keep_hole(holes: &mut Vec<Hole>, hole: Hole) -> bool {
     fits
 }
 
+/// Segments that one side of a TLS 1.3 handshake takes, up to the first answer.
+const SEEN_USUAL: usize = 12;
 /// One packet seen twice is seen twice at once.
 const DOUBLE_NS: u64 = 1_000_000;

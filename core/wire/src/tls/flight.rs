@@ -65,7 +65,7 @@ impl Pieces {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0 = Vec::new();
+        self.0.clear();
     }
 
     /// Forgets the records from that offset on.

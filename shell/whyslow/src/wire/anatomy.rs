@@ -64,7 +64,7 @@ impl Anatomy {
             Event::Opening(opening) => {
                 self.vantage.handle_opening(&opening);
                 let point = self.vantage.point(&opening);
-                What::Handshake(Box::new(judge(*opening, point, &self.judge)))
+                What::Handshake(Box::new(judge(opening, point, &self.judge)))
             }
             Event::Unanswered(unanswered) => What::Unanswered(unanswered),
             Event::Ending(ending) => What::Ending(ending),
