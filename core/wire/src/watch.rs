@@ -92,6 +92,12 @@ impl Watch {
         self.engine.note_drops(packets, at);
     }
 
+    /// A live tap lost so many packets, nobody knows when: every opening under way may miss some of
+    /// them. It moves no time, since packets from before may still be on their way here.
+    pub fn handle_drops_at_some_time(&mut self, packets: u64) {
+        self.engine.note_drops(packets, Wall::from_nanos(i64::MIN));
+    }
+
     /// Moves time on where no packet comes.
     pub fn handle_timeout(&mut self, now: Wall) {
         self.engine.handle_timeout(now);
@@ -118,8 +124,30 @@ impl Watch {
     /// The capture ended: whatever is under way is told as it stands.
     pub fn finish(&mut self) {
         if let Some((_, last)) = self.span {
-            self.engine.finish(last);
+            self.finish_at(last);
         }
+    }
+
+    /// A live tap ended at `now`: whatever is under way is told as it stands.
+    pub fn finish_at(&mut self, now: Wall) {
+        self.engine.finish(now);
+    }
+
+    /// Connections that are followed, half-open ones included.
+    pub const fn under_way(&self) -> u64 {
+        let (open, half_open) = self.engine.under_way();
+        open as u64 + half_open as u64
+    }
+
+    /// How often each limit on connections was reached.
+    pub const fn limits(&self) -> [(&'static str, u64); 4] {
+        let counters = self.engine.counters();
+        [
+            ("openings", counters.evicted),
+            ("half_open", counters.evicted_half_open),
+            ("connections", counters.forgotten),
+            ("bytes", counters.limited),
+        ]
     }
 
     /// The first and the last packet's time.

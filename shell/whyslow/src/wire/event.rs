@@ -9,6 +9,7 @@ use whyslow_model::limits::WIRE_EVENTS_WAITING_MAX;
 use whyslow_wire::event::{Ending, Unanswered};
 use whyslow_wire::handshake::Handshake;
 use whyslow_wire::plan::Loss;
+use whyslow_wire::watch::Told;
 
 /// One thing that became known on an interface.
 #[derive(Clone, Debug)]
@@ -32,6 +33,16 @@ pub enum What {
     Ending(Ending),
     /// Not everything was seen for a while.
     Loss(Loss),
+}
+
+impl From<Told> for What {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Handshake(handshake) => Self::Handshake(handshake),
+            Told::Unanswered(unanswered) => Self::Unanswered(unanswered),
+            Told::Ending(ending) => Self::Ending(ending),
+        }
+    }
 }
 
 /// Tells events to all who listen; cheap to clone. Nobody who listens can hold a recorder up: what

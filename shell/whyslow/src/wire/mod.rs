@@ -9,7 +9,6 @@
 //! Each interface has a thread of its own; payload never leaves its ring except in copies that
 //! somebody asked for. What threads share is counters, events, and the handle on the past.
 
-pub mod anatomy;
 pub mod counters;
 pub mod event;
 mod filter;

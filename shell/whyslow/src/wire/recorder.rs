@@ -11,8 +11,8 @@ use whyslow_model::seeded::Seed;
 use whyslow_sys::clock;
 use whyslow_wire::anatomy::Judge;
 use whyslow_wire::plan::{REST, RETIRE, RingPlan, Why};
+use whyslow_wire::watch::{self, Watch};
 
-use super::anatomy::Anatomy;
 use super::counters::{Counted, TapCounts};
 use super::event::{Events, What, WireEvent};
 use super::filter::Programs;
@@ -81,7 +81,7 @@ fn record(place: &Place, blind: Option<Wall>) -> Result<(), String> {
         interface: Arc::from(config.interface.as_str()),
         service: config.service.as_deref().map(Arc::from),
         tap: tap.map_err(|e| with_hint(&e))?,
-        anatomy: Anatomy::new(place.seed, Judge { evidence_of_all: false, ..Judge::default() }),
+        watch: Watch::new(followed(), place.seed),
         sight: None,
         looked: None,
         before: place.counted.read().0,
@@ -109,7 +109,7 @@ struct Life<'a> {
     interface: Arc<str>,
     service: Option<Arc<str>>,
     tap: Tap,
-    anatomy: Anatomy,
+    watch: Watch,
     /// What was said of the interface last.
     sight: Option<Sight>,
     looked: Option<Wall>,
@@ -123,7 +123,7 @@ impl Life<'_> {
             let now = clock::wall();
             self.look(now)?;
             if self.follow(now)? == 0 {
-                self.anatomy.handle_timeout(now.before(RETIRE + BEHIND));
+                self.watch.handle_timeout(now.before(RETIRE + BEHIND));
                 self.drain();
                 self.place.stop.rest(REST);
             }
@@ -131,7 +131,7 @@ impl Life<'_> {
         // What is in the last block comes when the kernel retires it.
         std::thread::sleep(RETIRE + REST);
         while self.follow(clock::wall())? > 0 {}
-        self.anatomy.finish(clock::wall());
+        self.watch.finish_at(clock::wall());
         self.drain();
         self.place.past.set(None);
         Ok(())
@@ -173,18 +173,18 @@ impl Life<'_> {
     /// Follows what was retired; gives how many blocks still wait.
     fn follow(&mut self, now: Wall) -> Result<u64, String> {
         if let Some(loss) = self.tap.count(now).map_err(|e| with_hint(&e))? {
-            self.anatomy.handle_drops(loss.lost.unwrap_or(0));
+            self.watch.handle_drops_at_some_time(loss.lost.unwrap_or(0));
             self.tell(What::Loss(loss));
         }
-        let anatomy = &mut self.anatomy;
-        let walked = self.tap.walk(BLOCKS_AT_ONCE, |packet| anatomy.handle_packet(packet));
+        let watch = &mut self.watch;
+        let walked = self.tap.walk(BLOCKS_AT_ONCE, |packet| watch.handle_packet(packet));
         self.drain();
         Ok(walked.waiting)
     }
 
     /// Counts and tells what became known.
     fn drain(&mut self) {
-        while let Some(what) = self.anatomy.poll() {
+        while let Some(what) = self.watch.poll().map(What::from) {
             let names = &self.place.names;
             match &what {
                 What::Handshake(handshake) => {
@@ -208,7 +208,7 @@ impl Life<'_> {
 
     /// Publishes what the ring and the engine count.
     fn count(&self) {
-        let Self { tap, anatomy, before, .. } = self;
+        let Self { tap, watch, before, .. } = self;
         let history = tap.history();
         self.place.counted.update(|counts, gauges| {
             counts.packets = before.packets + tap.packets();
@@ -216,13 +216,20 @@ impl Life<'_> {
             counts.freezes = before.freezes + tap.freezes();
             counts.broken_blocks = before.broken_blocks + history.broken();
             counts.losses_forgotten = before.losses_forgotten + tap.losses().forgotten();
-            counts.decoded = anatomy.decoded();
-            for (limit, n) in anatomy.limits() {
+            counts.decoded = watch.packets();
+            for (limit, n) in watch.limits() {
                 let was = before.limits.get(limit).copied().unwrap_or(0);
                 counts.limits.insert(limit, was + n);
             }
             gauges.depth = history.depth();
-            gauges.flows = anatomy.flows();
+            gauges.flows = watch.under_way();
         });
     }
+}
+
+/// How packets of a ring are followed: as those of a file are, but for the sentences of openings
+/// that were not slow, which nobody would read.
+fn followed() -> watch::Options {
+    let judge = Judge { evidence_of_all: false, ..Judge::default() };
+    watch::Options { judge, ..watch::Options::default() }
 }
