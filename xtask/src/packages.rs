@@ -29,6 +29,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "npm", proof: "/usr/bin/npm" },
     Package { name: "openssl", proof: "/usr/bin/openssl" },
     Package { name: "prometheus", proof: "/usr/bin/prometheus" },
+    Package { name: "rsyslog", proof: "/usr/sbin/rsyslogd" },
     Package { name: "tcpdump", proof: "/usr/bin/tcpdump" },
     Package { name: "tcptrace", proof: "/usr/bin/tcptrace" },
     Package { name: "tshark", proof: "/usr/bin/tshark" },

@@ -13,6 +13,7 @@ mod edge_nginx;
 mod edge_reload;
 mod edge_report;
 mod edge_sockets;
+mod edge_syslog;
 mod firewall;
 mod hostile;
 mod kills;
@@ -41,6 +42,7 @@ pub const ALL: &[Scenario] = &[
     edge_files::SCENARIO,
     edge_follow::SCENARIO,
     edge_reload::SCENARIO,
+    edge_syslog::SCENARIO,
     edge_graphite::SCENARIO,
     balancer::SCENARIO,
     firewall::SCENARIO,
