@@ -1,11 +1,13 @@
 //! A real HAProxy that logs each request by UDP, a unix datagram socket, TCP and a unix stream, and
 //! a burst of UDP that the kernel cannot hold: each line is counted, or its loss is.
 
+use std::io::{Read as _, Write as _};
 use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use whyslow_sys::clock;
 
@@ -30,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn run(world: &World) -> Result<()> {
     let (udp, tcp, burst, front) = (free_port()?, free_port()?, free_port()?, free_port()?);
     let (dgram, stream) = (world.path("lb.dgram"), world.path("lb.sock"));
+    let stats = world.path("stats.sock");
     let source = |name: &str, input: String| {
         format!("  - {{name: {name}, input: \"{input}\", format: haproxy, service: web}}\n")
     };
@@ -42,22 +45,29 @@ fn run(world: &World) -> Result<()> {
         source("burst", format!("syslog-udp:127.0.0.1:{burst}")),
     ];
     let up = Up::start(world, &edge.concat())?;
-    let config = world.write("haproxy.cfg", &haproxy(udp, tcp, &dgram, &stream, front))?;
+    let config = ["global\n  stats socket ", &stats, "\n"].concat()
+        + &haproxy(udp, tcp, &dgram, &stream, front);
+    let config = world.write("haproxy.cfg", &config)?;
     let mut command = Command::new("/usr/sbin/haproxy");
     let balancer = Peer::start("haproxy", world.dir(), command.args(["-db", "-f", &config]))?;
     let balancer = balancer.until_listening(loopback(front))?;
     let url = format!("http://127.0.0.1:{front}/cart/[1-{REQUESTS}]");
     must(Command::new("curl").args(["-sS", "--max-time", "50", "-o", "/dev/null", &url]))?;
-    for name in ["udp", "tcp", "dgram", "stream"] {
-        up.wait(&format!("all lines by {name}"), PATIENCE, || {
+    up.wait("all lines", PATIENCE, || {
+        let mut parsed = Vec::new();
+        for name in ["tcp", "stream", "udp", "dgram"] {
             let source = of(&up, name)?;
             ensure!(source["problem"].is_null(), "{source:#}");
-            let parsed = source["lines"]["parsed"].as_u64().unwrap_or(0);
-            ensure!(parsed <= REQUESTS + 1, "{source:#}");
-            // The look whether it listens is a connection without a request.
-            Ok((parsed >= REQUESTS).then_some(()))
-        })?;
-    }
+            parsed.push(source["lines"]["parsed"].as_u64().unwrap_or(0));
+        }
+        // The look whether it listens is a connection without a request.
+        ensure!(parsed.iter().all(|n| *n <= REQUESTS + 1), "{parsed:?}");
+        // HAProxy does not wait for a datagram socket that is full, but counts what it drops.
+        let datagrams = parsed[2] + parsed[3] + dropped(&stats)?;
+        let streams = parsed[0] >= REQUESTS && parsed[1] >= REQUESTS;
+        Ok((streams && datagrams >= 2 * REQUESTS).then_some(()))
+    })?;
+    println!("    HAProxy dropped {} of {} datagrams", dropped(&stats)?, 2 * REQUESTS);
     drop(balancer);
     flood(&up, burst)
 }
@@ -84,6 +94,16 @@ fn flood(up: &Up, port: u16) -> Result<()> {
     })?;
     println!("    of {sent} datagrams {} were counted and {} lost in the kernel", found.0, found.1);
     Ok(())
+}
+
+/// Lines that HAProxy dropped, as it says itself.
+fn dropped(stats: &str) -> Result<u64> {
+    let mut socket = UnixStream::connect(stats)?;
+    socket.write_all(b"show info\n")?;
+    let mut said = String::new();
+    socket.read_to_string(&mut said)?;
+    let count = said.lines().find_map(|line| line.strip_prefix("DroppedLogs: "));
+    Ok(count.with_context(|| format!("no DroppedLogs in {said}"))?.trim().parse()?)
 }
 
 fn of(up: &Up, name: &str) -> Result<Value> {
