@@ -13,6 +13,7 @@ pub mod blame;
 mod client;
 pub mod compiled;
 pub mod completeness;
+mod contrast;
 mod cursor;
 pub mod detect;
 pub mod format;

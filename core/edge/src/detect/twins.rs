@@ -10,8 +10,9 @@ use whyslow_model::{Histogram, Segment};
 
 use super::view::{Leaf, View};
 use super::{Detector, Judge, Judgement, ms};
+use crate::contrast::{Contrast, Peers, REQUESTS_MIN, REQUESTS_P90_MIN, contrast, is_server};
 use crate::row::{OTHER, Totals};
-use whyslow_model::notice::interval::{Quantile, quantile, stat_ms};
+use whyslow_model::notice::interval::stat_ms;
 
 pub(super) const DETECTOR: Detector = Detector {
     code: "edge_server_slower_than_twins",
@@ -29,17 +30,6 @@ pub(super) const DETECTOR: Detector = Detector {
     make: || Box::<Twins>::default(),
 };
 
-/// Requests on either side that a median needs.
-const REQUESTS_MIN: u64 = 30;
-/// Requests on either side that a p90 needs.
-const REQUESTS_P90_MIN: u64 = 50;
-/// How much slower is slower.
-const RATIO: f64 = 1.5;
-/// Seconds below which no difference counts.
-const DIFFERENCE_S: f64 = 0.002;
-/// How much more load makes servers unlike.
-const LOAD_RATIO: u64 = 3;
-const LOAD_RATIO_OF: u64 = 2;
 /// Windows that are put together where there is little traffic.
 const WINDOWS_MAX: u32 = 20;
 /// Windows after which a median is enough.
@@ -75,8 +65,9 @@ impl Judge for Twins {
                     route: Some(route.to_string()),
                     ..Locus::default()
                 };
+                let peers = Peers::of(&group.servers);
                 judgements.extend(group.servers.keys().map(|server| match enough {
-                    true => group.judge(server, locus(server)),
+                    true => group.judge(server, &peers, locus(server)),
                     false => Judgement {
                         locus: locus(server),
                         here: stat_ms(&group.servers[server]),
@@ -117,7 +108,7 @@ impl Group {
         served >= REQUESTS_P90_MIN || waited || self.windows >= WINDOWS_MAX
     }
 
-    fn judge(&self, server: &Arc<str>, locus: Locus) -> Judgement {
+    fn judge(&self, server: &Arc<str>, peers: &Peers<'_, &Arc<str>>, locus: Locus) -> Judgement {
         let here = &self.servers[server];
         let mut judgement = Judgement {
             locus,
@@ -125,57 +116,29 @@ impl Group {
             against: Some(Against::Peers),
             ..Judgement::default()
         };
-        let Some(there) = self.typical_twin(server) else { return judgement };
+        let Some(there) = peers.typical(&server) else { return judgement };
         judgement.there = Some(stat_ms(there));
-        if here.count() < REQUESTS_MIN || there.count() < REQUESTS_MIN {
-            return judgement;
+        match contrast(here, there) {
+            Contrast::TooFew | Contrast::Busier => {}
+            Contrast::Alike => judgement.status = Some(Status::Normal),
+            Contrast::Slower(slower) => {
+                judgement.status = Some(Status::Abnormal);
+                let route = judgement.locus.route.as_deref().unwrap_or_default();
+                judgement.text = format!(
+                    "{server} answers {route} {:.1} times slower than its twins: {} against {} \
+                     ({}).",
+                    slower.times(),
+                    ms(slower.here_s),
+                    ms(slower.there_s),
+                    slower.figure
+                );
+            }
         }
-        let enough_for_p90 = here.count().min(there.count()) >= REQUESTS_P90_MIN;
-        let slower = [(0.9, "p90"), (0.5, "median")].into_iter().find_map(|(q, name)| {
-            let (a, b) = (quantile(here, q)?, quantile(there, q)?);
-            let counts = (enough_for_p90 || q <= 0.5) && is_slower(a, b);
-            counts.then_some((a.at, b.at, name))
-        });
-        let Some((a, b, name)) = slower else {
-            judgement.status = Some(Status::Normal);
-            return judgement;
-        };
-        // Slower under more load than its twins have says nothing of the server.
-        if here.count() * LOAD_RATIO_OF > there.count() * LOAD_RATIO {
-            return judgement;
-        }
-        judgement.status = Some(Status::Abnormal);
-        let route = judgement.locus.route.as_deref().unwrap_or_default();
-        judgement.text = format!(
-            "{server} answers {route} {:.1} times slower than its twins: {} against {} ({name}).",
-            a / b.max(1e-6),
-            ms(a),
-            ms(b)
-        );
         judgement
     }
-
-    /// Of the others that served enough, the one in the middle by its p90; the slower of two.
-    fn typical_twin(&self, server: &Arc<str>) -> Option<&Histogram> {
-        let others =
-            self.servers.iter().filter(|(name, h)| *name != server && h.count() >= REQUESTS_MIN);
-        let p90 = |h: &Histogram| h.quantile(0.9).unwrap_or(0.0);
-        let mut others: Vec<&Histogram> = others.map(|(_, h)| h).collect();
-        others.sort_by(|a, b| p90(a).total_cmp(&p90(b)));
-        others.get(others.len() / 2).copied()
-    }
-}
-
-fn is_slower(here: Quantile, there: Quantile) -> bool {
-    here.lo > there.hi && here.at >= there.at * RATIO && here.at - there.at >= DIFFERENCE_S
 }
 
 /// What a server's side took; the total where the log tells no phases.
 pub(super) const fn answering(totals: &Totals) -> &Histogram {
     if totals.server.max_us > 0 { &totals.server.histogram } else { &totals.latency.histogram }
-}
-
-/// Whether a name is a server's, not a stand-in for none or many.
-fn is_server(name: &str) -> bool {
-    !name.starts_with('<') && name != OTHER && name != crate::names::EMPTY
 }
