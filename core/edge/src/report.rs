@@ -20,6 +20,7 @@ use crate::row::{ClientAsn, ClientPrefix, OTHER};
 mod cell;
 mod groups;
 mod seconds;
+mod twins;
 
 pub use cell::Cell;
 use cell::Request;

@@ -152,6 +152,8 @@ pub const EDGE_REPORT_ROUTES_MAX: usize = 20_000;
 pub const EDGE_REPORT_CLIENTS_MAX: u16 = 60_000;
 /// Keys of one grouping in a report; more go to `other`.
 pub const EDGE_REPORT_GROUPS_MAX: usize = 200_000;
+/// Sentences by which a report says what it noticed; further ones are counted.
+pub const EDGE_REPORT_NOTICES_MAX: usize = 8;
 /// Distinct seconds one key of a report may have; beyond it the key's peak is not known.
 pub const EDGE_REPORT_SECONDS_MAX: usize = 1 << 20;
 /// Bytes of one log format string.

@@ -317,7 +317,7 @@ fn rows_reference(locus: &Locus) -> String {
 }
 
 /// A length of time as a sentence says it.
-fn ms(seconds: f64) -> String {
+pub(crate) fn ms(seconds: f64) -> String {
     let ms = seconds * 1000.0;
     if ms < 9.95 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
 }

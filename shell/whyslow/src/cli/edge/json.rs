@@ -25,6 +25,7 @@ pub(super) struct Document<'a> {
     last: Option<Wall>,
     completeness: Option<Completeness>,
     to_other: u64,
+    notices: &'a [String],
     groups: Vec<GroupOut>,
 }
 
@@ -81,6 +82,7 @@ pub(super) fn document<'a>(
     outcome: &Outcome,
     tally: &'a Tally,
     completeness: Option<Completeness>,
+    notices: &'a [String],
 ) -> Document<'a> {
     let wall = |us: i64| Wall::from_nanos(us.saturating_mul(1000));
     let seconds = seconds(outcome);
@@ -104,6 +106,7 @@ pub(super) fn document<'a>(
         last: outcome.span_us.map(|(_, last)| wall(last)),
         completeness,
         to_other: outcome.to_other,
+        notices,
         groups: groups.collect(),
     }
 }

@@ -159,13 +159,14 @@ fn show(
     complete: Option<Completeness>,
     out: &mut Output,
 ) -> Result<(), Stop> {
+    let notices = outcome.notices();
     let top = args.top.map(NonZero::get).or((!args.json).then_some(TERMINAL_TOP));
     let keep = |table: &mut Table| top.map_or(0, |top| table.keep(top));
     let folded: Vec<usize> = outcome.tables.iter_mut().map(keep).collect();
     if args.json {
-        return out.json(&json::document(&outcome, tally, complete));
+        return out.json(&json::document(&outcome, tally, complete, &notices));
     }
-    for line in table::lines(&outcome, tally, complete, &folded) {
+    for line in table::lines(&outcome, tally, complete, &notices, &folded) {
         out.line(line.coloured())?;
     }
     Ok(())

@@ -15,14 +15,17 @@ use crate::cli::render::line::{Line, Style};
 /// Columns a key's field may take, so that the figures still fit.
 const FIELD_WIDTH_MAX: usize = 36;
 
-/// The whole report. `folded` says of each table how many groups its `other` stands for.
+/// The whole report. `notices` is what it noticed, and `folded` says of each table how many groups
+/// its `other` stands for.
 pub(super) fn lines(
     outcome: &Outcome,
     tally: &Tally,
     complete: Option<Completeness>,
+    notices: &[String],
     folded: &[usize],
 ) -> Vec<Line> {
     let mut lines = vec![head(outcome, tally, complete)];
+    lines.extend(notices.iter().flat_map(|said| Line::default().wrapped(said, Style::Bold)));
     for (table, folded) in outcome.tables.iter().zip(folded) {
         lines.push(Line::default());
         lines.extend(table_lines(table, *folded, outcome));

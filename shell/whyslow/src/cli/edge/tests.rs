@@ -101,6 +101,32 @@ fn rejected_lines_are_counted_with_reason_number_and_text() {
 }
 
 #[test]
+fn a_server_slower_than_its_twins_is_the_headline() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = log(3000);
+    let even = keep(directory.path(), "even.log", text.as_bytes());
+    // What app2 answers takes 40 ms longer.
+    let slower = |line: &str| {
+        let (before, times) = line.split_once(" web app/app2 0/0/1/")?;
+        let (wait, rest) = times.split_once('/')?;
+        let (total, rest) = rest.split_once(' ')?;
+        let later = |ms: &str| ms.parse::<u32>().ok().map(|ms| ms + 40);
+        Some(format!("{before} web app/app2 0/0/1/{}/{} {rest}\n", later(wait)?, later(total)?))
+    };
+    let uneven: String =
+        text.lines().map(|line| slower(line).unwrap_or_else(|| format!("{line}\n"))).collect();
+    let uneven = keep(directory.path(), "uneven.log", uneven.as_bytes());
+    let said =
+        "app2 is slower than its 2 twins: server p90 86 ms against 45 ms, all routes together.";
+    let (_, stdout, _) = typed(&[&uneven]);
+    assert_eq!(stdout.lines().nth(1), Some(said), "{stdout}");
+    assert_eq!(document(&["--json", "--top", "1", &uneven])["notices"], serde_json::json!([said]));
+    let (_, stdout, _) = typed(&[&even]);
+    assert!(!stdout.contains("twin"), "{stdout}");
+    assert_eq!(document(&["--json", &even])["notices"], serde_json::json!([]));
+}
+
+#[test]
 fn the_table_folds_what_is_beyond_the_top_and_adds_up() {
     let directory = tempfile::tempdir().unwrap();
     let file = keep(directory.path(), "a.log", log(3000).as_bytes());
