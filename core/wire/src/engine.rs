@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use whyslow_model::Wall;
 use whyslow_model::limits::{WIRE_FLOWS_MAX, WIRE_HALF_OPEN_MAX, WIRE_REASSEMBLY_BYTES_MAX};
+use whyslow_model::seeded::Seed;
 
 use crate::event::{Ending, EndingKind, Event};
 use crate::flow::finished::Finished;
 use crate::flow::key::Pair;
 use crate::flow::open::{Open, Step};
 use crate::flow::table::{Class, Flow, Id, Table};
+use crate::ja4::Names;
 use crate::opening::Outcome;
 use crate::segment::{Flags, FlowKey, Segment};
 use crate::tls::Party;
@@ -87,6 +89,7 @@ pub struct Engine {
     /// has at hand.
     #[expect(clippy::vec_box, reason = "it is the boxes that are kept")]
     spare: Vec<Box<Open>>,
+    names: Names,
     now: Wall,
 }
 
@@ -100,6 +103,7 @@ impl Engine {
             counters: Counters::default(),
             held: 0,
             spare: Vec::new(),
+            names: Names::new(Seed(seed)),
             now: Wall::from_nanos(i64::MIN),
         }
     }
@@ -307,7 +311,7 @@ impl Engine {
         self.held = self.held.saturating_sub(open.held());
         open.settle();
         let finished = Finished::of(&open);
-        let opening = open.assemble(outcome, self.counters.drops);
+        let opening = open.assemble(outcome, self.counters.drops, &mut self.names);
         if self.spare.len() < SPARE_MAX && open.held() == 0 {
             self.spare.push(open);
         }

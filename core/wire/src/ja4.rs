@@ -1,50 +1,117 @@
 //! JA4: one short name for the way a client's `ClientHello` looks, which is that of its TLS library
 //! and its settings. Only the client's TLS fingerprint, which its authors put under BSD-3.
 
+use std::hash::BuildHasher as _;
+
+use foldhash::quality::SeedableRandomState;
 use sha2::{Digest, Sha256};
+use whyslow_model::seeded::Seed;
 
 use crate::tls::hello::{ALPN, ClientHello, SERVER_NAME, is_grease, pairs};
 
-/// The fingerprint of a hello that came over TCP; absent when its end is missing.
-///
-/// Every handshake of a capture has one, so it is put together in two buffers and by hand.
-pub fn fingerprint(hello: &ClientHello<'_>) -> Option<String> {
-    if !hello.whole {
-        return None;
-    }
-    let mut text = String::with_capacity(LENGTH);
-    text.push('t');
-    text.push_str(version(hello.version()));
-    text.push(if hello.extensions.find(SERVER_NAME).is_some() { 'd' } else { 'i' });
-    let mut values = Vec::with_capacity(VALUES_USUAL);
-    values.extend(pairs(hello.ciphers).filter(|c| !is_grease(*c)));
-    push_count(&mut text, values.len());
-    values.sort_unstable();
-    let mut list = Vec::with_capacity(VALUES_USUAL * VALUE_LENGTH);
-    push_values(&mut list, &values);
-    let ciphers = hash(&list);
+/// What of a hello that came over TCP goes into its fingerprint, in the order in which it does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Looks {
+    version: u16,
+    /// It names a server.
+    named: bool,
+    /// Of the first protocol.
+    ends: [char; 2],
+    /// How many extensions there are, those that are not listed too.
+    extensions: usize,
+    /// Cipher suites and extensions, each sorted, then signature algorithms as they came.
+    values: Vec<u16>,
+    /// Where the suites end in them.
+    ciphers_end: usize,
+    /// Where the extensions do.
+    extensions_end: usize,
+}
 
-    values.clear();
-    values.extend(hello.extensions.iter().map(|(n, ..)| n).filter(|n| !is_grease(*n)));
-    push_count(&mut text, values.len());
-    text.extend(ends(hello.protocols().next()));
-    values.retain(|n| ![SERVER_NAME, ALPN].contains(n));
-    values.sort_unstable();
-    list.clear();
-    push_values(&mut list, &values);
-    if !values.is_empty() {
-        values.clear();
+impl Looks {
+    /// Of this hello; absent when its end is missing.
+    pub(crate) fn of(hello: &ClientHello<'_>) -> Option<Self> {
+        if !hello.whole {
+            return None;
+        }
+        let mut values = Vec::with_capacity(VALUES_USUAL);
+        values.extend(pairs(hello.ciphers).filter(|c| !is_grease(*c)));
+        values.sort_unstable();
+        let ciphers_end = values.len();
+        let (mut extensions, mut named) = (0, false);
+        for (number, ..) in hello.extensions.iter().filter(|(n, ..)| !is_grease(*n)) {
+            extensions += 1;
+            named |= number == SERVER_NAME;
+            if ![SERVER_NAME, ALPN].contains(&number) {
+                values.push(number);
+            }
+        }
+        values[ciphers_end..].sort_unstable();
+        let extensions_end = values.len();
         values.extend(hello.signature_algorithms().filter(|s| !is_grease(*s)));
-        if !values.is_empty() {
+        let (version, ends) = (hello.version(), ends(hello.protocols().next()));
+        Some(Self { version, named, ends, extensions, values, ciphers_end, extensions_end })
+    }
+
+    /// Bytes it takes.
+    pub(crate) const fn held(&self) -> usize {
+        self.values.capacity() * size_of::<u16>()
+    }
+
+    /// The fingerprint.
+    fn text(&self) -> String {
+        let (ciphers, rest) = self.values.split_at(self.ciphers_end);
+        let (extensions, signatures) = rest.split_at(self.extensions_end - self.ciphers_end);
+        let mut text = String::with_capacity(LENGTH);
+        text.push('t');
+        text.push_str(version(self.version));
+        text.push(if self.named { 'd' } else { 'i' });
+        push_count(&mut text, ciphers.len());
+        push_count(&mut text, self.extensions);
+        text.extend(self.ends);
+        let mut list = Vec::with_capacity(self.values.len() * VALUE_LENGTH);
+        push_values(&mut list, ciphers);
+        text.push('_');
+        text.extend(hash(&list));
+        list.clear();
+        push_values(&mut list, extensions);
+        if !extensions.is_empty() && !signatures.is_empty() {
             list.push(b'_');
-            push_values(&mut list, &values);
+            push_values(&mut list, signatures);
+        }
+        text.push('_');
+        text.extend(hash(&list));
+        text
+    }
+}
+
+/// Gives fingerprints. Clients are of few kinds, so those made last are kept beside what they were
+/// made of: the digests in one cost as much as all other reading of its hello.
+#[derive(Debug)]
+pub(crate) struct Names {
+    state: SeedableRandomState,
+    /// Of two in one place the older is forgotten.
+    kept: Vec<Option<(Looks, String)>>,
+}
+
+impl Names {
+    /// Has none yet; `seed` keeps clients from choosing what collides.
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self { state: seed.state(), kept: vec![None; KEPT] }
+    }
+
+    /// The fingerprint of a hello that looks so.
+    pub(crate) fn of(&mut self, looks: Looks) -> String {
+        let place = self.state.hash_one(&looks) % KEPT as u64;
+        match self.kept.get_mut(usize::try_from(place).unwrap_or(0)) {
+            Some(Some((known, text))) if *known == looks => text.clone(),
+            Some(place) if looks.values.len() <= VALUES_KEPT_MAX => {
+                let text = looks.text();
+                *place = Some((looks, text.clone()));
+                text
+            }
+            _ => looks.text(),
         }
     }
-    for part in [ciphers, hash(&list)] {
-        text.push('_');
-        text.extend(part);
-    }
-    Some(text)
 }
 
 const fn version(version: u16) -> &'static str {
@@ -107,8 +174,12 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const LENGTH: usize = 36;
 /// Bytes of a value and the comma behind it.
 const VALUE_LENGTH: usize = 5;
-/// Hellos of browsers and of OpenSSL have at most as many of anything; others make the buffers grow.
-const VALUES_USUAL: usize = 48;
+/// Browsers' and OpenSSL's hellos have fewer of everything together.
+const VALUES_USUAL: usize = 96;
+/// Fingerprints kept.
+const KEPT: usize = 64;
+/// Of hellos with more than so many values none is.
+const VALUES_KEPT_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -136,6 +207,10 @@ mod tests {
 
     fn ja4(version: u16, ciphers: &[u16], extensions: &[(u16, &[u8])]) -> String {
         fingerprint(&ClientHello::read(&hello(version, ciphers, extensions))).unwrap()
+    }
+
+    fn fingerprint(hello: &ClientHello<'_>) -> Option<String> {
+        Looks::of(hello).map(|looks| looks.text())
     }
 
     /// Suites and extensions of a Chrome, in its order, GREASE first and last.
@@ -167,6 +242,36 @@ mod tests {
     #[test]
     fn the_published_example_of_a_chrome() {
         assert_eq!(ja4(0x0303, CIPHERS, EXTENSIONS), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+    }
+
+    #[test]
+    fn one_that_is_kept_is_that_of_a_hello_that_looks_the_same() {
+        let mut names = Names::new(Seed(7));
+        let mut named = |ciphers: &[u16], extensions: &[(u16, &[u8])]| {
+            let hello = hello(0x0303, ciphers, extensions);
+            let looks = Looks::of(&ClientHello::read(&hello)).unwrap();
+            (names.of(looks.clone()), looks.text())
+        };
+        // More kinds than places, each twice in a row and all of them again.
+        let kinds: Vec<u16> = (0..200).map(|n| 0xc000 + n).collect();
+        for kind in kinds.iter().chain(&kinds).flat_map(|kind| [kind; 2]) {
+            let (given, made) = named(&[0x1301, *kind], EXTENSIONS);
+            assert_eq!(given, made);
+        }
+        // What is a suite in one is an extension in the other.
+        let (a, b) = (named(&[1, 2], &[(3, &[])]), named(&[1], &[(2, &[]), (3, &[])]));
+        assert_eq!((&a.0, &b.0), (&a.1, &b.1));
+        assert_ne!(a.0, b.0);
+    }
+
+    #[test]
+    fn a_hello_with_too_many_values_is_named_and_not_kept() {
+        let ciphers: Vec<u16> = (0x0100..0x0500).collect();
+        let hello = hello(0x0303, &ciphers, EXTENSIONS);
+        let looks = Looks::of(&ClientHello::read(&hello)).unwrap();
+        let mut names = Names::new(Seed(7));
+        assert_eq!(names.of(looks.clone()), looks.text());
+        assert!(names.kept.iter().all(Option::is_none));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod event;
 pub mod filter;
 mod flow;
 pub mod handshake;
-pub mod ja4;
+mod ja4;
 #[cfg(test)]
 mod made;
 pub mod opening;

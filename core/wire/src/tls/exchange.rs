@@ -16,6 +16,7 @@ use super::hello::TLS_1_3;
 use super::message::Messages;
 use super::record::{ALERT, APPLICATION_DATA, HANDSHAKE, Part, Record, Records};
 use super::{Chunk, Party, sealed};
+use crate::ja4::Looks;
 use crate::opening::{Flight, Retry, Span, Tls};
 
 /// Bytes of one side, and what is known of the moment.
@@ -58,8 +59,10 @@ pub struct Exchange {
     pub stage: Stage,
     /// It is no TLS.
     pub plain: bool,
-    /// What the messages said.
+    /// What the messages said; but for [`Tls::ja4`], which is made of `looks`.
     pub tls: Tls,
+    /// How the first `ClientHello` looks, if it is all there.
+    pub(crate) looks: Option<Looks>,
     /// The last `ClientHello`.
     pub hello: Option<Span>,
     /// The round of a `HelloRetryRequest`.
@@ -167,7 +170,11 @@ impl Exchange {
 
     /// Bytes that are kept now.
     pub const fn held(&self) -> usize {
-        self.client.messages.held() + self.server.messages.held()
+        let looks = match &self.looks {
+            Some(looks) => looks.held(),
+            None => 0,
+        };
+        self.client.messages.held() + self.server.messages.held() + looks
     }
 
     /// Nothing more comes: what can still be told is told.

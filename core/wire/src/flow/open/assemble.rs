@@ -1,12 +1,13 @@
 //! From what was followed to what is told.
 
 use super::Open;
-use crate::opening::{Flight, Gaps, Opening, Outcome};
+use crate::ja4::Names;
+use crate::opening::{Flight, Gaps, Opening, Outcome, Tls};
 use crate::tls::exchange::Exchange;
 
 impl Open {
     /// The facts of an opening that ended so; `drops` is what the capture lost up to now.
-    pub(crate) fn assemble(&mut self, outcome: Outcome, drops: u64) -> Opening {
+    pub(crate) fn assemble(&mut self, outcome: Outcome, drops: u64, names: &mut Names) -> Opening {
         let exchange = self.exchange.take();
         let gaps = self.gaps(drops);
         let last = exchange.as_ref().and_then(|e| e.completed).unwrap_or(self.last);
@@ -36,18 +37,19 @@ impl Open {
             gaps,
         };
         if let Some(exchange) = exchange {
-            self.add_exchange(&mut opening, *exchange);
+            self.add_exchange(&mut opening, *exchange, names);
         }
         opening
     }
 
-    fn add_exchange(&self, opening: &mut Opening, exchange: Exchange) {
+    fn add_exchange(&self, opening: &mut Opening, exchange: Exchange, names: &mut Names) {
         opening.hello = exchange.hello;
         opening.retry = exchange.retry;
         opening.closing = exchange.closing;
         opening.client_data = exchange.client_data;
         opening.server_data = exchange.server_data;
-        opening.tls = Some(exchange.tls);
+        let ja4 = exchange.looks.map(|looks| names.of(looks));
+        opening.tls = Some(Tls { ja4, ..exchange.tls });
         opening.flight = exchange.flight.map(|flight| {
             let zero_window = self.client.was_tight(flight.span.first, flight.acked);
             Flight { zero_window, ..flight }

@@ -3,7 +3,7 @@
 use whyslow_model::Wall;
 
 use super::{Exchange, Heard, Input, Stage, span};
-use crate::ja4;
+use crate::ja4::Looks;
 use crate::tls::hello::{ClientHello, TLS_1_3};
 use crate::tls::message::{CERTIFICATE, CLIENT_HELLO, Message};
 use crate::tls::record::{
@@ -34,7 +34,7 @@ impl Exchange {
         self.tls.version = hello.version();
         self.tls.sni = hello.sni();
         self.tls.alpn = hello.alpn();
-        self.tls.ja4 = if message.whole { ja4::fingerprint(&hello) } else { None };
+        self.looks = if message.whole { Looks::of(&hello) } else { None };
     }
 
     pub(super) fn client_record(&mut self, input: &Input<'_>, record: Record) {
