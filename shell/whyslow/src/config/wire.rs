@@ -30,6 +30,10 @@ pub struct WireTap {
     /// Ports of whose packets only the first bytes are kept, so that the ring reaches further back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snap: Vec<Snap>,
+    /// Whether clients' names are asked for, in reverse DNS, so that those whose names end alike
+    /// can be told apart from others.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub rdns: bool,
 }
 
 /// Ports of whose packets only the first bytes are kept.
@@ -53,8 +57,18 @@ impl WireTap {
             service: None,
             ring: default_ring(),
             snap: Vec::new(),
+            rdns: true,
         }
     }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_yes(so: &bool) -> bool {
+    *so
 }
 
 const fn default_ring() -> Size {
