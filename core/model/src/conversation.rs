@@ -89,6 +89,8 @@ pub struct Connected {
     pub ended: Mono,
     /// The peer, where there is a connection.
     pub remote: Option<SocketAddr>,
+    /// Our own end of it.
+    pub local: Option<SocketAddr>,
     /// Each address tried, in order.
     pub attempts: Vec<Attempt>,
     /// Why there is no connection: the fault of the attempt that tells most.

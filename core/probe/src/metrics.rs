@@ -235,6 +235,7 @@ mod tests {
             url: "https://shop.example/".to_owned(),
             status: Some(200),
             remote: Some("[2001:db8::1]:443".to_owned()),
+            local: None,
             phases_ms: PhasesMs::default(),
             total_ms: 30.0,
             http_version: Some("HTTP/2".to_owned()),

@@ -167,6 +167,9 @@ pub struct Exchange {
     pub status: Option<u16>,
     /// The peer as `ip:port`.
     pub remote: Option<String>,
+    /// Our own end of the connection; `None` where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
     /// This exchange's own phases.
     pub phases_ms: PhasesMs,
     /// Their sum.

@@ -123,6 +123,7 @@ mod tests {
             url: "https://books.example/".to_owned(),
             status: Some(200),
             remote: None,
+            local: None,
             phases_ms,
             total_ms: phases_ms.total(),
             http_version: None,

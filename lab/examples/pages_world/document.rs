@@ -73,6 +73,7 @@ fn exchange(kind: &Kind, url: String, phases_ms: PhasesMs, fails: bool, again: u
         url,
         status: (!fails).then_some(200),
         remote: Some(kind.remote.into()),
+        local: None,
         phases_ms,
         total_ms: phases_ms.total(),
         http_version: (!fails).then(|| "HTTP/2".into()),

@@ -38,7 +38,8 @@ pub(crate) async fn connect_stream(ask: &ConnectAsk) -> (Connected, Option<TcpSt
     let attempts = race.attempts(remote);
     let fault = if remote.is_some() { None } else { Some(most_telling(&attempts)) };
     let stream = winner.map(|winner| winner.stream);
-    (Connected { began, ended, remote, attempts, fault, tcp }, stream)
+    let local = stream.as_ref().and_then(|stream| stream.local_addr().ok());
+    (Connected { began, ended, remote, local, attempts, fault, tcp }, stream)
 }
 
 /// The attempts under way.

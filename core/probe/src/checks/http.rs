@@ -75,7 +75,7 @@ pub(super) struct Http {
 #[derive(Debug)]
 enum State {
     Beginning,
-    Opening(Opening),
+    Opening(Box<Opening>),
     Asking,
     Over,
 }
@@ -85,6 +85,7 @@ enum State {
 struct Link {
     origin: url::Origin,
     remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
     http2: bool,
     used: bool,
 }
@@ -117,14 +118,15 @@ impl Http {
         ledger.begin_exchange(redact::url(&request.url));
         self.visited.push(request.url.clone());
         if let Some(link) = self.link.as_ref().filter(|l| l.origin == request.url.origin()) {
-            let remote = link.remote.map(|a| a.to_string());
+            let (remote, local) = (link.remote, link.local);
             ledger.amend(|exchange| {
                 exchange.reused_connection = true;
-                exchange.remote = remote;
+                exchange.remote = remote.map(|a| a.to_string());
+                exchange.local = local.map(|a| a.to_string());
             });
             return State::Asking;
         }
-        State::Opening(self.opening(request, ledger))
+        State::Opening(Box::new(self.opening(request, ledger)))
     }
 
     fn opening(&self, request: &Request, ledger: &Ledger) -> Opening {
@@ -202,7 +204,8 @@ impl Http {
             return State::Over;
         }
         let origin = request.url.origin();
-        self.link = Some(Link { origin, remote: opening.remote, http2, used: false });
+        let Opening { remote, local, .. } = *opening;
+        self.link = Some(Link { origin, remote, local, http2, used: false });
         State::Asking
     }
 
@@ -239,7 +242,7 @@ impl Http {
         self.replaced = true;
         ledger.amend(|exchange| exchange.reused_connection = false);
         match &self.request {
-            Some(request) => State::Opening(self.opening(request, ledger)),
+            Some(request) => State::Opening(Box::new(self.opening(request, ledger))),
             None => State::Over,
         }
     }

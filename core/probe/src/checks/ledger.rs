@@ -111,6 +111,7 @@ impl Ledger {
             url,
             status: None,
             remote: None,
+            local: None,
             phases_ms: PhasesMs::default(),
             total_ms: 0.0,
             http_version: None,

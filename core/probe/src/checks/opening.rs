@@ -31,6 +31,8 @@ pub(super) struct Opening {
     stage: Stage,
     /// Where it ended up.
     pub(super) remote: Option<SocketAddr>,
+    /// And from where.
+    pub(super) local: Option<SocketAddr>,
     /// The protocol chosen by ALPN.
     pub(super) alpn: Option<String>,
 }
@@ -75,6 +77,7 @@ impl Opening {
             redirected_by: None,
             stage,
             remote: None,
+            local: None,
             alpn: None,
         }
     }
@@ -191,13 +194,16 @@ impl Opening {
         let again = winner.or(done.attempts.last()).map(|a| a.syn_retransmits);
         ledger.tcp(done.tcp, again);
         let shown = done.remote.or(done.attempts.first().map(|a| a.address));
-        ledger.amend(|exchange| exchange.remote = shown.map(|a| a.to_string()));
+        ledger.amend(|exchange| {
+            exchange.remote = shown.map(|a| a.to_string());
+            exchange.local = done.local.map(|a| a.to_string());
+        });
         if let Some(fault) = &done.fault {
             let (code, message) = connect_failure(fault, done);
             ledger.fail(code, Some(Phase::Connect), message);
             return Stage::Failed;
         }
-        self.remote = done.remote;
+        (self.remote, self.local) = (done.remote, done.local);
         if self.tls.is_some() { Stage::Greeting } else { Stage::Open }
     }
 

@@ -95,6 +95,7 @@ impl World {
             began,
             ended: self.now,
             remote,
+            local: None,
             attempts: ask.addresses.iter().map(attempt).collect(),
             fault: remote.is_none().then_some(ConnectFault::TimedOut),
             tcp: remote.map(|_| TcpState::default()),
