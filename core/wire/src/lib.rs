@@ -11,9 +11,11 @@
 
 pub mod anatomy;
 pub mod capture;
+pub mod cause;
 pub mod detect;
 pub mod engine;
 pub mod event;
+pub mod evidence;
 pub mod filter;
 mod flow;
 pub mod handshake;

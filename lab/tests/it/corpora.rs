@@ -21,6 +21,7 @@ const ENTRIES: &[Entry] = &[
     ("cloudflare", whyslow_edge::formats::fuzz_cloudflare),
     ("envoy", whyslow_edge::formats::fuzz_envoy),
     ("envoy_json", whyslow_edge::formats::fuzz_envoy_json),
+    ("evidence", whyslow_wire::evidence::fuzz_evidence),
     ("f5", whyslow_edge::formats::fuzz_f5),
     ("traefik", whyslow_edge::formats::fuzz_traefik),
     ("frames", whyslow_dial::fuzz_frames),
