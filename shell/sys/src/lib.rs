@@ -1,6 +1,6 @@
 //! What whyslow asks of Linux directly: clocks, capabilities, kernel facts about a connection,
 //! raw ICMP sockets with kernel receive stamps, datagrams in batches with the count of those lost,
-//! packet rings, unix sockets at a path, passing file descriptors between processes, whole frames of
+//! packet rings, listening sockets, unix sockets at a path, passing file descriptors between processes, whole frames of
 //! an interface, and entering a network namespace.
 //!
 //! This is the only crate with `unsafe`. Each block says why it is sound, and no type of ours
@@ -23,6 +23,7 @@ pub mod privilege;
 pub mod process;
 pub mod random;
 pub mod ring;
+pub mod sock_diag;
 pub mod tcp_info;
 pub mod unix;
 pub mod watch;
