@@ -29,20 +29,12 @@ use crate::storage::{BadRetention, Db, Limits, Retention, StorageError, StoreOpt
 use crate::web::access::{Access, NeedsToken};
 use crate::web::server;
 use crate::web::state::AppState;
-use crate::wire::store::{self, Storing};
+use crate::wire::evidence::Evidence;
+use crate::wire::evidence::checks::follow;
 use crate::wire::{Keeping, Wire};
 
 /// How long a role waits before it begins anew after a mistake of ours.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
-
-/// How windows are judged.
-#[derive(Clone, Debug, Default)]
-pub struct Judging {
-    /// Those of balancers' logs.
-    pub edge: detect::Options,
-    /// Those of the wire, and how long they are.
-    pub wire: store::Options,
-}
 
 /// Everything that runs, until it is told to stop.
 #[derive(Debug)]
@@ -84,9 +76,6 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("cannot start the prober: {0}")]
     Prober(io::Error),
-    /// The system gives no thread.
-    #[error("cannot start keeping what the wire tells: {0}")]
-    Storing(io::Error),
 }
 
 /// The store's writer ended in a mistake of ours. What it held in memory is part of what a new
@@ -109,7 +98,7 @@ impl StartError {
             Self::Retention(_) => Some("see `retention` in the configuration".to_owned()),
             Self::Open(_) => Some(NeedsToken::HINT.to_owned()),
             Self::Secret(error) => Some(error.hint().to_owned()),
-            Self::Prober(_) | Self::Storing(_) => None,
+            Self::Prober(_) => None,
         }
     }
 }
@@ -120,17 +109,17 @@ impl Running {
     /// # Errors
     /// [`StartError`]; then nothing is left running.
     pub async fn start(current: Arc<Current>, sockets: Sockets) -> Result<Self, StartError> {
-        Self::start_judging(current, sockets, Judging::default()).await
+        Self::start_judging(current, sockets, detect::Options::default()).await
     }
 
-    /// The same, with windows judged otherwise than usual.
+    /// The same, with balancers' windows judged otherwise than usual.
     ///
     /// # Errors
     /// As [`Running::start`].
     pub async fn start_judging(
         current: Arc<Current>,
         mut sockets: Sockets,
-        judging: Judging,
+        judging: detect::Options,
     ) -> Result<Self, StartError> {
         let config = current.config();
         let listener = listen(config.listen).await?;
@@ -150,11 +139,14 @@ impl Running {
         state.db.tap(Arc::clone(&state.links) as Arc<dyn Tap>);
         state.links.reload(&config, &state.db, &state.outputs).await;
         edge_out::resume(&config, &state.db, &state.outputs).await;
-        state.edge = Arc::new(Edge::start(&config, edge_world(&state, judging.edge)));
+        state.edge = Arc::new(Edge::start(&config, edge_world(&state, judging)));
         state.wire = Arc::new(Wire::start(&config, packet, problem, state.db.seed()));
-        state.storing = Some(storing(&config, &state, judging.wire)?);
+        state.evidence = Arc::new(evidence(&state, &config));
         let state = Arc::new(state);
         let kept = Keeping::start(Arc::clone(&state.wire), state.db.clone());
+        let (live, db, kept_of) =
+            (state.live.clone(), state.db.clone(), Arc::clone(&state.evidence));
+        tokio::spawn(follow(live, db, kept_of, stopping.clone()));
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
         Ok(Self { state, prober, web, kept, stop, address })
     }
@@ -195,11 +187,10 @@ impl Running {
         self.prober.stop().await;
         let edge = Arc::clone(&self.state.edge);
         blocking("the logs that are read", move || edge.stop()).await;
-        let wire = Arc::clone(&self.state.wire);
-        blocking("the packets that are recorded", move || wire.stop()).await;
-        let state = Arc::clone(&self.state);
-        blocking("what the wire tells", move || {
-            state.storing.iter().for_each(Storing::stop);
+        let (wire, evidence) = (Arc::clone(&self.state.wire), Arc::clone(&self.state.evidence));
+        blocking("the packets that are recorded", move || {
+            evidence.stop();
+            wire.stop();
         })
         .await;
         self.kept.finish().await;
@@ -216,14 +207,24 @@ impl Running {
         let (edge, config) = (Arc::clone(&self.state.edge), Arc::clone(&snapshot.config));
         blocking("the logs that are read", move || edge.reload(&config)).await;
         let (wire, config) = (Arc::clone(&self.state.wire), Arc::clone(&snapshot.config));
-        blocking("the packets that are recorded", move || wire.reload(&config)).await;
-        self.state.storing.iter().for_each(|storing| storing.reload(&snapshot.config));
+        let evidence = Arc::clone(&self.state.evidence);
+        blocking("the packets that are recorded", move || {
+            wire.reload(&config);
+            evidence.reload(&config);
+        })
+        .await;
         self.state.links.reload(&snapshot.config, &self.state.db, &self.state.outputs).await;
         match access(&snapshot.config, self.address) {
             Ok(access) => self.state.replace_access(access),
             Err(error) => tracing::error!("callers are judged by the old tokens: {error}"),
         }
     }
+}
+
+/// The role that keeps packets of what recorders notice.
+fn evidence(state: &AppState, config: &Config) -> Evidence {
+    let (wire, data) = (Arc::clone(&state.wire), state.current.data());
+    Evidence::start(config, wire, data, state.db.seed())
 }
 
 /// Where the windows of balancers' logs go, and how they are judged.
@@ -237,19 +238,6 @@ pub fn edge_world(state: &AppState, judging: detect::Options) -> World {
         notices: Arc::new(Notices::of(&state.db, judging)),
         outputs: Arc::clone(&state.outputs),
     }
-}
-
-/// Starts keeping what recorders tell.
-fn storing(
-    config: &Config,
-    state: &AppState,
-    options: store::Options,
-) -> Result<Storing, StartError> {
-    let networks = Arc::clone(&state.asn().networks);
-    let asn = (!networks.is_empty()).then_some(networks);
-    let options = store::Options { agent: config.vantage.name.clone(), ..options };
-    Storing::start(Arc::clone(&state.wire), state.db.clone(), asn, config, options)
-        .map_err(StartError::Storing)
 }
 
 /// Does what may wait for threads, where waiting is allowed.

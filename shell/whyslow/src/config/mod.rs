@@ -7,6 +7,7 @@ pub mod added;
 pub mod current;
 pub mod difference;
 pub mod edge;
+pub mod keep;
 pub mod links;
 pub mod load;
 pub mod merge;
@@ -26,6 +27,7 @@ pub mod world;
 
 pub use current::{Current, NotInForce, Origin, Refused, Snapshot, default_data};
 pub use edge::{EdgeSource, Input, Network, ReadFrom, SocketMode, Zone};
+pub use keep::Keep;
 pub use links::{Graphite, RemoteWrite};
 pub use load::{LoadError, load};
 pub use planned::{CheckId, PlannedCheck};

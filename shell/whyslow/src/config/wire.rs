@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::edge::{Network, text};
+use super::keep::Keep;
 
 /// One network interface whose recent past is held, and whose handshakes are followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,10 +31,9 @@ pub struct WireTap {
     /// Ports of whose packets only the first bytes are kept, so that the ring reaches further back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snap: Vec<Snap>,
-    /// Whether clients' names are asked for, in reverse DNS, so that those whose names end alike
-    /// can be told apart from others.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    pub rdns: bool,
+    /// When packets of a connection are written to the data directory, and how much of them.
+    #[serde(default, skip_serializing_if = "Keep::is_default")]
+    pub keep: Keep,
 }
 
 /// Ports of whose packets only the first bytes are kept.
@@ -57,18 +57,14 @@ impl WireTap {
             service: None,
             ring: default_ring(),
             snap: Vec::new(),
-            rdns: true,
+            keep: Keep::default(),
         }
     }
-}
 
-const fn yes() -> bool {
-    true
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn is_yes(so: &bool) -> bool {
-    *so
+    /// Whether a recorder of the other one records what this one wants, whatever is kept of it.
+    pub fn is_recorded_as(&self, other: &Self) -> bool {
+        Self { keep: other.keep.clone(), ..self.clone() } == *other
+    }
 }
 
 const fn default_ring() -> Size {
@@ -139,5 +135,9 @@ mod tests {
         let tap: WireTap = serde_json::from_str(r#"{"interface": "eth0"}"#).unwrap();
         assert_eq!(tap, WireTap::of("eth0"));
         assert_eq!(serde_json::to_string(&tap).unwrap(), r#"{"interface":"eth0"}"#);
+        let keep = Keep { rate: 1, ..Keep::default() };
+        let other = WireTap { keep, ..WireTap::of("eth0") };
+        assert!(tap.is_recorded_as(&other) && other != tap);
+        assert!(!WireTap::of("eth1").is_recorded_as(&tap));
     }
 }

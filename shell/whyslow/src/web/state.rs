@@ -21,7 +21,7 @@ use crate::web::api::prometheus::gate::Gate;
 use crate::web::counts::WebCounts;
 use crate::web::problem::Problem;
 use crate::wire::Wire;
-use crate::wire::store::Storing;
+use crate::wire::evidence::Evidence;
 
 /// Shared by all requests behind an `Arc`.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub struct AppState {
     pub edge: Arc<Edge>,
     /// The interfaces that are recorded.
     pub wire: Arc<Wire>,
-    /// What keeps what they tell.
-    pub storing: Option<Storing>,
+    /// The packets of what was noticed on them.
+    pub evidence: Arc<Evidence>,
     /// What windows of balancers' logs become.
     pub outputs: Arc<Outputs>,
     /// What comes from and goes to other systems.
@@ -91,7 +91,7 @@ impl AppState {
             probing: Probing(Box::new(probing)),
             edge: Arc::default(),
             wire: Arc::default(),
-            storing: None,
+            evidence: Arc::default(),
             outputs: Arc::default(),
             links: Arc::default(),
             web: WebCounts::default(),

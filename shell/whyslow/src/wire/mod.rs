@@ -9,15 +9,16 @@
 //! Each interface has a thread of its own; payload never leaves its ring except in copies that
 //! somebody asked for. What threads share is counters, events, and the handle on the past.
 
+pub mod causes;
 pub mod counters;
 pub mod event;
+pub mod evidence;
 mod filter;
 mod keep;
 mod names;
 pub mod past;
 mod recorder;
 pub(crate) mod series;
-pub mod store;
 pub mod tap;
 
 use std::collections::BTreeMap;
@@ -113,7 +114,7 @@ impl Wire {
         taps.retain(|interface, running| {
             let wanted = config.wire.iter().find(|tap| tap.interface == *interface);
             let stays = wanted.is_some_and(|tap| {
-                *tap == *running.config
+                tap.is_recorded_as(&running.config)
                     && running.names == Names::of(config, tap.service.as_deref())
             });
             if !stays {
@@ -134,11 +135,6 @@ impl Wire {
     /// Hears everything that becomes known from now on.
     pub fn listen(&self) -> Listener {
         self.events.listen()
-    }
-
-    /// Tells those who listen what no recorder told: a replay.
-    pub fn tell(&self, event: WireEvent) {
-        self.events.tell(event);
     }
 
     /// The recent past of an interface.

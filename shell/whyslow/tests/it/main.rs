@@ -13,4 +13,3 @@ mod nameserver;
 mod opener;
 mod peers;
 mod reference;
-mod wire_api;

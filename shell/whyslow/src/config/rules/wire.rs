@@ -1,7 +1,10 @@
 //! Recorded interfaces: that their names can be such, and their rings be had. Whether an interface
 //! is there is no matter of the configuration: it may come later.
 
+use std::time::Duration;
+
 use whyslow_model::limits::{WIRE_FILTER_TERMS_MAX, WIRE_RECORDERS_MAX};
+use whyslow_wire::handshake::Phase;
 use whyslow_wire::plan::{RING_BYTES_MAX, RING_BYTES_MIN};
 
 use super::super::node::Step;
@@ -16,6 +19,8 @@ use crate::wire::Programs;
 const NAME_LETTERS_MAX: usize = 15;
 /// With less not even the headers are kept.
 const SNAP_BYTES_MIN: u32 = 96;
+/// For how long after it was noticed an incident may go on.
+const KEEP_AFTER_MAX: Duration = Duration::from_secs(60);
 
 pub(super) fn apply(config: &Config, _: &World<'_>, findings: &mut Findings<'_, '_>) {
     if config.wire.len() > WIRE_RECORDERS_MAX {
@@ -75,6 +80,17 @@ fn fitting(tap: &WireTap, found: &mut impl FnMut(&'static str, String, Option<St
     }
     if let Err(error) = Programs::of(tap) {
         found("hosts", error.to_string(), Some(error.hint().to_owned()));
+    }
+    let phases = Phase::ALL.map(Phase::as_str);
+    if let Some(strange) = tap.keep.phases.keys().find(|name| !phases.contains(&name.as_str())) {
+        let hint = did_you_mean(strange, phases).map(|meant| format!("did you mean '{meant}'?"));
+        let all = || format!("there are {}", phases.join(", "));
+        let what = format!("there is no phase '{strange}'");
+        found("keep", what, Some(hint.unwrap_or_else(all)));
+    }
+    if tap.keep.after.std() > KEEP_AFTER_MAX {
+        let what = format!("{} after; at most {}s", tap.keep.after, KEEP_AFTER_MAX.as_secs());
+        found("keep", what, Some("rings do not reach back for ever".to_owned()));
     }
     if tap.ports.contains(&0) {
         found("ports", "there is no port 0".to_owned(), None);

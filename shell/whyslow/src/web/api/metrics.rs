@@ -36,8 +36,8 @@ pub async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, Pro
     about_prober(&mut out, &(state.probing.0)());
     super::edge_sources::about_edge(&mut out, &state.edge.sources());
     super::wire::about_wire(&mut out, &state.wire.taps(), now);
-    if let Some(storing) = state.storing.as_ref().filter(|_| !state.config().wire.is_empty()) {
-        super::wire_taps::about_storing(&mut out, storing);
+    if !state.evidence.interfaces().is_empty() {
+        super::evidence::about_evidence(&mut out, &state.evidence.counts());
     }
     super::links::about_links(&mut out, &state.links, state.outputs.counters());
     about_config(&mut out, &state.current.snapshot());

@@ -1,0 +1,102 @@
+//! One incident: whose packets are wanted, from when to when, and why.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use whyslow_model::Wall;
+use whyslow_wire::evidence::Trigger;
+use whyslow_wire::segment::FlowKey;
+
+/// Something whose packets are to be kept.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    /// Why.
+    pub trigger: Trigger,
+    /// On which interface; on every one that is recorded where it is not known.
+    pub interface: Option<Arc<str>>,
+    /// Whose.
+    pub ends: Ends,
+    /// The first moment that belongs to it.
+    pub from: Wall,
+    /// The last one; where it is not known, some time after it was noticed.
+    pub to: Option<Wall>,
+    /// When it was noticed.
+    pub at: Wall,
+    /// What happened, in a sentence without its full stop.
+    pub text: String,
+}
+
+/// What is known of a connection's ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// The address that opened it.
+    pub client: Option<IpAddr>,
+    /// The port it came from.
+    pub client_port: Option<u16>,
+    /// The address it was opened to.
+    pub server: Option<IpAddr>,
+    /// The port.
+    pub server_port: Option<u16>,
+}
+
+impl Ends {
+    /// Those of one connection.
+    pub const fn of(flow: &FlowKey) -> Self {
+        let FlowKey { client, server } = flow;
+        Self {
+            client: Some(client.ip()),
+            client_port: Some(client.port()),
+            server: Some(server.ip()),
+            server_port: Some(server.port()),
+        }
+    }
+
+    /// Whether these are all there is to know: then there is one connection at a time.
+    pub const fn is_exact(&self) -> bool {
+        let Self { client, client_port, server, server_port } = self;
+        client.is_some() && client_port.is_some() && server.is_some() && server_port.is_some()
+    }
+
+    /// Whether a packet between these two may be of it, whichever way it goes.
+    pub fn fit(&self, a: SocketAddr, b: SocketAddr) -> bool {
+        self.fit_in_order(a, b) || self.fit_in_order(b, a)
+    }
+
+    /// The client, where all of it is known.
+    pub fn client(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.client?, self.client_port?))
+    }
+
+    fn fit_in_order(&self, client: SocketAddr, server: SocketAddr) -> bool {
+        let address = |known: Option<IpAddr>, is: SocketAddr| {
+            known.is_none_or(|ip| ip.to_canonical() == is.ip().to_canonical())
+        };
+        let port = |known: Option<u16>, is: SocketAddr| known.is_none_or(|port| port == is.port());
+        address(self.client, client)
+            && port(self.client_port, client)
+            && address(self.server, server)
+            && port(self.server_port, server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_must_fit_one_way_or_the_other() {
+        let of = |text: &str| -> SocketAddr { text.parse().unwrap() };
+        let (client, server) = (of("192.0.2.7:40000"), of("10.0.0.1:443"));
+        let exact = Ends::of(&FlowKey { client, server });
+        assert!(exact.is_exact() && exact.fit(client, server) && exact.fit(server, client));
+        assert!(!exact.fit(of("192.0.2.7:40001"), server));
+        let host = Ends { client: Some(client.ip()), ..Ends::default() };
+        assert!(!host.is_exact() && host.fit(server, of("192.0.2.7:9")));
+        assert!(!host.fit(server, of("192.0.2.8:9")));
+        let swapped = Ends { client: Some(client.ip()), server_port: Some(40_000), ..host };
+        assert!(!swapped.fit(client, server), "the port is that of the other end");
+        assert!(
+            Ends { client: Some("::ffff:192.0.2.7".parse().unwrap()), ..host }.fit(client, server)
+        );
+    }
+}
