@@ -24,6 +24,7 @@ mod promql;
 mod restart;
 mod stall;
 mod starved;
+mod wire_evidence;
 mod wire_live;
 mod wire_truth;
 mod wire_tshark;
@@ -55,6 +56,7 @@ pub const ALL: &[Scenario] = &[
     restart::SCENARIO,
     stall::SCENARIO,
     starved::SCENARIO,
+    wire_evidence::SCENARIO,
     kills::SCENARIO,
     disk::SCENARIO,
     wire_live::SCENARIO,
