@@ -14,3 +14,4 @@ pub mod script;
 pub mod server;
 pub mod shop;
 pub mod traffic;
+pub mod wire;
