@@ -1,6 +1,6 @@
 // The keyboard: every key has a visible counterpart, and none works while somebody types.
 
-const pages = { o: "/", c: "/checks", e: "/edge", q: "/query" };
+const pages = { o: "/", c: "/checks", e: "/edge", w: "/wire", q: "/query" };
 let first = "";
 
 function go(path, change) {

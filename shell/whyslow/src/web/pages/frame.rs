@@ -44,14 +44,17 @@ pub enum Section {
     Checks,
     /// The balancers' requests.
     Edge,
+    /// What packets tell.
+    Wire,
     /// Queries.
     Query,
 }
 
-const NAVIGATION: [(Section, &str, &str); 4] = [
+const NAVIGATION: [(Section, &str, &str); 5] = [
     (Section::Overview, "Overview", "/"),
     (Section::Checks, "Checks", "/checks"),
     (Section::Edge, "Edge", "/edge"),
+    (Section::Wire, "Wire", "/wire"),
     (Section::Query, "Query", "/query"),
 ];
 

@@ -19,7 +19,7 @@ use super::query::Answer;
 use super::run::{Shown, word};
 use super::source::{Broken, Material, Wanted};
 use super::when::{Asked, Span, escaped};
-use super::{assets, checks, edge, keys, overview, query, service};
+use super::{assets, checks, edge, keys, overview, query, service, wire};
 use crate::config::CheckId;
 use crate::storage::PageRequest;
 use crate::web::problem::Problem;
@@ -40,6 +40,7 @@ pub fn router() -> Router<Arc<AppState>> {
         .route("/query", get(query_page))
         .route("/keys", get(keys_page))
         .merge(edge::router())
+        .merge(wire::router())
         .merge(assets::router())
 }
 
@@ -56,6 +57,7 @@ impl FromRef<Arc<AppState>> for Material {
         Self {
             db: state.db.clone(),
             edge: Arc::clone(&state.edge),
+            wire: Arc::clone(&state.wire),
             config: Arc::clone(&snapshot.config),
             added: snapshot.added.clone(),
             asn: state.asn(),

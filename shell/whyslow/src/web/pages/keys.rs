@@ -4,11 +4,12 @@ use maud::{Markup, html};
 
 use super::frame::{Frame, page};
 
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 15] = [
     ("/", "find a check"),
     ("g o", "Overview"),
     ("g c", "Checks"),
     ("g e", "Edge"),
+    ("g w", "Wire"),
     ("g q", "Query"),
     ("[", "the range before, or the run before"),
     ("]", "the range after, or the run after"),

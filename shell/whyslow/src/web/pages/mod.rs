@@ -16,5 +16,6 @@ pub mod run;
 pub mod service;
 pub mod source;
 pub mod when;
+pub mod wire;
 
 pub use handlers::router;

@@ -22,6 +22,7 @@ use crate::asn::Tables;
 use crate::config::{Config, PlannedCheck};
 use crate::edge::Edge;
 use crate::storage::{Db, ObservationFilter, PageRequest, StorageError};
+use crate::wire::Wire;
 
 /// What a page is made from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Material {
     pub db: Db,
     /// The balancers' logs that are read.
     pub edge: Arc<Edge>,
+    /// The interfaces that are recorded.
+    pub wire: Arc<Wire>,
     /// The configuration as it is now.
     pub config: Arc<Config>,
     /// Whose addresses are.

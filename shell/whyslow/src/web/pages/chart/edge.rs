@@ -62,13 +62,29 @@ pub fn heat_key(over_ms: Option<f64>) -> Markup {
 
 /// Draws the map; rows above `over_ms` are orange.
 pub fn heat(span: &Span, bins: &[Bin], heat: &Heat, over_ms: Option<f64>, what: &str) -> Markup {
+    let columns: Vec<Column> =
+        bins.iter().map(|b| (b.from_ms, b.to_ms, b.sum.is_empty())).collect();
+    heat_of(span, &columns, heat, over_ms, (what, "request"))
+}
+
+/// A column of a heat map: its start, its end, and whether nothing was seen of it.
+pub type Column = (i64, i64, bool);
+
+/// The same of columns; `what` is the map's name and what it counts, one of them.
+pub fn heat_of(
+    span: &Span,
+    columns: &[Column],
+    heat: &Heat,
+    over_ms: Option<f64>,
+    what: (&str, &str),
+) -> Markup {
     let shades = shades(heat);
     let height = ROW * float(heat.edges_ms.len() as u64);
     let lower = |row: usize| heat.edges_ms[row] / std::f64::consts::SQRT_2;
     let over = |row: usize| over_ms.is_some_and(|ms| lower(row) >= ms * 0.98);
     let mut paths: [[String; 4]; 2] = Default::default();
-    for (bin, cells) in bins.iter().zip(&heat.cells) {
-        let (left, width) = place_of(span, bin.from_ms, bin.to_ms);
+    for ((from_ms, to_ms, _), cells) in columns.iter().zip(&heat.cells) {
+        let (left, width) = place_of(span, *from_ms, *to_ms);
         for (row, n) in cells.iter().enumerate().filter(|(_, n)| **n > 0) {
             let shade = shades.iter().rposition(|from| n >= from).unwrap_or(0);
             let d = &mut paths[usize::from(over(row))][shade];
@@ -85,9 +101,9 @@ pub fn heat(span: &Span, bins: &[Bin], heat: &Heat, over_ms: Option<f64>, what: 
         }
         @if first_under > 0 { path.mk d={ "M0 " (line) "H1000" } stroke-dasharray="2 3" { } }
     };
-    let empty = bins.iter().filter(|b| b.sum.is_empty());
+    let empty = columns.iter().filter(|(.., empty)| *empty);
     let upright = html! {
-        (gaps_of(empty.map(|b| place_of(span, b.from_ms, b.to_ms)), height))
+        (gaps_of(empty.map(|(from, to, _)| place_of(span, *from, *to)), height))
         @for (row, edge) in heat.edges_ms.iter().enumerate().step_by(3) {
             text.y x="0" y=(ROW * float(row as u64) + 9.0) { (scale(*edge)) }
         }
@@ -95,17 +111,17 @@ pub fn heat(span: &Span, bins: &[Bin], heat: &Heat, over_ms: Option<f64>, what: 
     plot(height, &heat_says(heat, what), &stretched, &upright)
 }
 
-fn heat_says(heat: &Heat, what: &str) -> String {
+fn heat_says(heat: &Heat, (what, noun): (&str, &str)) -> String {
     let rows = heat.edges_ms.len();
     let per_row: Vec<u64> = (0..rows).map(|r| heat.cells.iter().map(|c| c[r]).sum()).collect();
     let all: u64 = per_row.iter().sum();
     let most = per_row.iter().enumerate().max_by_key(|(_, n)| **n).filter(|(_, n)| **n > 0);
     most.map_or_else(
-        || format!("Heat map of {what}: no timed request"),
+        || format!("Heat map of {what}: no timed {noun}"),
         |(row, n)| {
             let edge = heat.edges_ms[row];
             format!(
-                "Heat map of {what} on a logarithmic scale: {} of {} requests took {} to {}",
+                "Heat map of {what} on a logarithmic scale: {} of {} {noun}s took {} to {}",
                 big(*n),
                 big(all),
                 time(edge / std::f64::consts::SQRT_2),

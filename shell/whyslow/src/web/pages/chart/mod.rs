@@ -3,8 +3,10 @@
 pub mod bars;
 pub mod edge;
 pub mod heat;
+pub mod ladder;
 pub mod phases;
 pub mod spark;
+pub mod wire;
 
 use std::fmt::Write as _;
 

@@ -6,8 +6,7 @@ use whyslow_model::reading::{Against, Finding, Reading, Status};
 use super::parts::name;
 use crate::web::pages::figures::{counted, lasted, percent, visible};
 use crate::web::pages::frame;
-use crate::web::pages::model::edge::filter::Filter;
-use crate::web::pages::model::edge::lead::{about, big, code_words, named, stat_words};
+use crate::web::pages::model::edge::lead::{about, big, code_words, stat_words};
 use crate::web::pages::when::{Span, rfc3339};
 
 /// Findings listed.
@@ -17,15 +16,23 @@ const READINGS_LISTED: usize = 12;
 /// Readings listed at most.
 const READINGS_LISTED_MAX: usize = 300;
 
+/// Where what a finding is about is shown.
+pub type Where<'a> = &'a dyn Fn(&Finding) -> String;
+
 /// Both lists.
-pub(super) fn section(findings: &[Finding], readings: &[Reading], span: &Span) -> Markup {
+pub fn section(
+    findings: &[Finding],
+    readings: &[Reading],
+    shown_at: Where<'_>,
+    span: &Span,
+) -> Markup {
     html! {
-        (found(findings, readings.is_empty(), span))
+        (found(findings, readings.is_empty(), shown_at, span))
         (said(readings, span))
     }
 }
 
-fn found(findings: &[Finding], unjudged: bool, span: &Span) -> Markup {
+fn found(findings: &[Finding], unjudged: bool, shown_at: Where<'_>, span: &Span) -> Markup {
     let open = findings.iter().filter(|f| f.closed.is_none()).count();
     let note = match findings.len() {
         0 => "none in this range".to_owned(),
@@ -33,7 +40,7 @@ fn found(findings: &[Finding], unjudged: bool, span: &Span) -> Markup {
     };
     let content = html! {
         @if findings.is_empty() && !unjudged { p.note { "No detector saw anything abnormal that lasted." } }
-        ul.plain { @for finding in findings.iter().take(FINDINGS_LISTED) { (one(finding, span)) } }
+        ul.plain { @for finding in findings.iter().take(FINDINGS_LISTED) { (one(finding, shown_at, span)) } }
         @if findings.len() > FINDINGS_LISTED {
             p.note { (big((findings.len() - FINDINGS_LISTED) as u64)) " more in " a href=(span.link("/api/v1/findings")) { "the API" } "." }
         }
@@ -41,11 +48,8 @@ fn found(findings: &[Finding], unjudged: bool, span: &Span) -> Markup {
     frame::section("findings", "Findings", &note, None, &content)
 }
 
-fn one(finding: &Finding, span: &Span) -> Markup {
+fn one(finding: &Finding, shown_at: Where<'_>, span: &Span) -> Markup {
     let opened = finding.opened.as_millis();
-    let filter = named(&finding.locus)
-        .iter()
-        .fold(Filter::default(), |f, (field, value)| f.with(*field, value));
     let implicates: Vec<&str> = finding.implicates.iter().map(|s| s.as_str()).collect();
     let (word, label) =
         if finding.closed.is_none() { ("degraded", "Open") } else { ("ok", "Over") };
@@ -53,7 +57,7 @@ fn one(finding: &Finding, span: &Span) -> Markup {
         li {
             span.l { (frame::shape(word, label)) }
             span {
-                a href=(span.link(&filter.path("/edge"))) { (visible(&finding.text)) }
+                a href=(span.link(&shown_at(finding))) { (visible(&finding.text)) }
                 " " small {
                     time datetime=(rfc3339(opened)) { (span.clock_s(opened)) }
                     @match finding.closed {

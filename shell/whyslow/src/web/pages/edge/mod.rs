@@ -2,7 +2,7 @@
 //! out; and `/edge/slow`: the slow ones, one by one.
 
 mod charts;
-mod findings;
+pub mod findings;
 mod handlers;
 mod parts;
 pub mod read;
@@ -123,7 +123,7 @@ impl Edge {
             @if let Some(subject) = &self.subject { (table::twins(subject, &self.filter, span)) }
             @if let Some(common) = &self.common { (shared_traits::section(common, &self.filter, span, names)) }
             (charts::phases_section(self, span))
-            (findings::section(&self.findings, &self.readings, span))
+            (findings::section(&self.findings, &self.readings, &address_of, span))
             (sources::section(&self.sources, span))
         };
         page(frame, None, &content)
@@ -153,6 +153,13 @@ impl Edge {
             }
         }
     }
+}
+
+/// Where what a finding is about is shown.
+fn address_of(finding: &Finding) -> String {
+    let named = lead::named(&finding.locus);
+    let filter = named.iter().fold(Filter::default(), |f, (field, value)| f.with(*field, value));
+    filter.path("/edge")
 }
 
 impl Subject {

@@ -5,6 +5,7 @@ pub mod bins;
 pub mod changes;
 pub mod edge;
 pub mod standing;
+pub mod wire;
 
 use whyslow_model::Phase;
 use whyslow_model::stats::quantile;

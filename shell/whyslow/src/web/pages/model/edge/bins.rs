@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use whyslow_edge::row::Row;
+use whyslow_model::Histogram;
 use whyslow_model::histogram::BUCKETS_PER_DOUBLING;
 
 use super::sum::Sum;
@@ -75,7 +76,12 @@ const STEP: i32 = BUCKETS_PER_DOUBLING / 2;
 /// The lowest and the highest row that the requests of several maps need, so that they share one
 /// scale.
 pub fn extent<'a>(all: impl IntoIterator<Item = &'a Bin>) -> (i32, i32) {
-    let buckets = all.into_iter().flat_map(|b| b.sum.totals.latency.histogram.buckets());
+    extent_of(all.into_iter().map(|b| &b.sum.totals.latency.histogram))
+}
+
+/// The same of histograms.
+pub fn extent_of<'a>(all: impl IntoIterator<Item = &'a Histogram>) -> (i32, i32) {
+    let buckets = all.into_iter().flat_map(Histogram::buckets);
     let (lowest, highest) = buckets.fold((i32::MAX, i32::MIN), |(low, high), (index, _)| {
         (low.min(row_of(index)), high.max(row_of(index)))
     });
@@ -88,10 +94,17 @@ pub fn extent<'a>(all: impl IntoIterator<Item = &'a Bin>) -> (i32, i32) {
 
 /// Sorts the timed requests of each bin into rows. Requests beyond the rows count in the row at
 /// the edge, so the cells of a bin sum to its timed requests.
-pub fn heat(bins: &[Bin], (bottom, top): (i32, i32)) -> Heat {
+pub fn heat(bins: &[Bin], scale: (i32, i32)) -> Heat {
+    heat_of(bins.iter().map(|bin| &bin.sum.totals.latency.histogram), scale)
+}
+
+/// The same of one histogram a bin.
+pub fn heat_of<'a>(
+    histograms: impl IntoIterator<Item = &'a Histogram>,
+    (bottom, top): (i32, i32),
+) -> Heat {
     let edges = (bottom..=top).rev().map(edge_ms);
-    let cells = bins.iter().map(|bin| {
-        let histogram = &bin.sum.totals.latency.histogram;
+    let cells = histograms.into_iter().map(|histogram| {
         let mut cells = vec![0; usize::try_from(top - bottom + 1).unwrap_or(1)];
         if let Some(fastest) = cells.last_mut() {
             *fastest += histogram.zeros();

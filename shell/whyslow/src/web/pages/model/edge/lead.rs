@@ -134,7 +134,8 @@ pub fn cells(readings: &[Reading]) -> Vec<&Reading> {
 
 /// A detector's name as words: `edge_server_slower_than_twins` is "server slower than twins".
 pub fn code_words(code: &str) -> String {
-    code.strip_prefix("edge_").unwrap_or(code).replace('_', " ")
+    let plane = ["edge_", "wire_"].into_iter().find_map(|plane| code.strip_prefix(plane));
+    plane.unwrap_or(code).replace('_', " ")
 }
 
 /// What a reading is about: the locus, and whom it was served to.
@@ -152,6 +153,7 @@ pub fn about(cohort: &Cohort, locus: &Locus) -> String {
         add("clients in", &cohort.prefix);
     }
     add("country", &cohort.country);
+    add("names", &cohort.rdns);
     let networks = [locus.asn, cohort.asn.filter(|asn| locus.asn != Some(*asn))];
     parts.extend(networks.into_iter().flatten().map(|asn| format!("network AS{asn}")));
     match &cohort.service {

@@ -1,0 +1,213 @@
+//! `/wire`: who waited in slow handshakes, by client cohort and server; one of them as a ladder;
+//! SYNs without an answer and endings that no log shows.
+
+mod charts;
+mod cohorts;
+mod handlers;
+mod one;
+mod packets;
+pub mod read;
+mod silence;
+mod start;
+
+use maud::{Markup, html};
+use whyslow_model::reading::{Finding, Reading};
+use whyslow_wire::row::{Cell, Dimension, Totals};
+
+use super::edge::findings;
+use super::figures::{lasted, shortened, visible};
+use super::frame::{Frame, page, service_path, state};
+use super::model::edge::lead::{cells, sorted};
+use super::model::wire::filter::{Field, Filter};
+use super::model::wire::lead::{Facts, Lead, lead};
+use super::model::wire::rings::Ring;
+use super::model::wire::sum::{Capture, Line, Taken, lines, of};
+use super::when::{Span, rfc3339};
+use crate::storage::{WireEvent, WireEventPage};
+
+pub use handlers::router;
+pub use start::start;
+
+/// Lines of the first table.
+const COHORTS_LISTED: usize = 12;
+/// Lines of the table of servers.
+const SERVERS_LISTED: usize = 12;
+/// Characters of a name that are shown.
+const NAME_SHOWN: usize = 60;
+
+/// What was read for the page.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Windows of the range, of one tap or of all.
+    pub windows: Vec<Taken>,
+    /// The taps of the range.
+    pub taps: Vec<String>,
+    /// The newest handshakes that are kept.
+    pub newest: WireEventPage,
+    /// The slowest ones.
+    pub slowest: WireEventPage,
+    /// SYNs without an answer.
+    pub unanswered: WireEventPage,
+    /// Endings.
+    pub endings: WireEventPage,
+    /// How many events' packets are kept for good.
+    pub with_packets: u64,
+    /// The recorders' rings as they are now.
+    pub rings: Vec<Ring>,
+    /// Findings of the range.
+    pub findings: Vec<Finding>,
+    /// Readings of the range.
+    pub readings: Vec<Reading>,
+}
+
+/// What the page is made from.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    filter: Filter,
+    seen: Seen,
+    lead: Lead,
+    /// What was counted of what is asked for; `None` where windows do not tell it apart.
+    all: Option<Totals>,
+    cohorts: Vec<Line>,
+    servers: Vec<Line>,
+    capture: Capture,
+}
+
+/// The name of a network; empty where no table knows it.
+pub type Names<'a> = &'a dyn Fn(u32) -> String;
+
+impl Wire {
+    /// Works out everything the page says.
+    pub fn of(mut seen: Seen, filter: Filter) -> Self {
+        seen.findings = sorted(std::mem::take(&mut seen.findings));
+        seen.readings = cells(&seen.readings).into_iter().cloned().collect();
+        let cell = filter.cell();
+        let all = cell.as_ref().map(|cell| of(&seen.windows, cell));
+        let told = |dimension: Dimension, most| -> Vec<Line> {
+            match &cell {
+                Some(Cell::All) => lines(&seen.windows, dimension, most),
+                Some(one) if one.dimension() == Some(dimension) => {
+                    vec![Line { cell: one.clone(), folded: 0, totals: of(&seen.windows, one) }]
+                }
+                _ => Vec::new(),
+            }
+        };
+        let own = cell.as_ref().and_then(Cell::dimension).filter(|d| *d != Dimension::Server);
+        let (cohorts, servers) = (
+            told(own.unwrap_or(filter.by), COHORTS_LISTED),
+            told(Dimension::Server, SERVERS_LISTED),
+        );
+        let capture = Capture::of(seen.windows.iter().map(|(_, window)| window));
+        let nothing = Totals::default();
+        let lead = lead(&Facts {
+            findings: &seen.findings,
+            cells: &seen.readings,
+            all: all.as_ref().unwrap_or(&nothing),
+            cohorts: &cohorts,
+            capture,
+        });
+        Self { filter, lead, all, cohorts, servers, capture, seen }
+    }
+
+    /// The page.
+    pub fn page(&self, frame: &Frame<'_>, names: Names<'_>) -> Markup {
+        let span = frame.span;
+        let content = html! {
+            (self.lead(span))
+            (self.narrowed(span, names))
+            (cohorts::section(self, span, names))
+            (cohorts::servers(self, span))
+            (one::slowest(self, span, names))
+            (charts::scatter_section(self, span, names))
+            (charts::heat_section(self, span))
+            (silence::unanswered(self, span))
+            (silence::endings(self, span))
+            (packets::section(self, span))
+            (findings::section(&self.seen.findings, &self.seen.readings, &address_of, span))
+        };
+        page(frame, None, &content)
+    }
+
+    fn lead(&self, span: &Span) -> Markup {
+        let lead = &self.lead;
+        html! {
+            div.verdict data-state=(lead.state.word()) data-name="wire" {
+                p {
+                    (state(lead.state))
+                    @if lead.service.is_some() || lead.since_ms.is_some() {
+                        span.ink2 {
+                            @if let Some(service) = &lead.service {
+                                a href=(span.link(&service_path(service))) { (visible(service)) }
+                            }
+                            @if let Some(at) = lead.since_ms {
+                                @if lead.service.is_some() { ", " }
+                                "since " time datetime=(rfc3339(at)) { (span.clock_s(at)) }
+                                ", for " (lasted(span.now_ms - at))
+                            }
+                        }
+                    }
+                }
+                h1 { (visible(&lead.sentence)) }
+                @if !lead.more.is_empty() { p.lead { (visible(&lead.more.join(" "))) } }
+            }
+        }
+    }
+
+    /// The taps to choose from, and the filters in force, each a link that takes it away.
+    fn narrowed(&self, span: &Span, names: Names<'_>) -> Markup {
+        let chosen = self.filter.get(Field::Tap);
+        html! {
+            @if self.seen.taps.len() > 1 {
+                nav.range.tabs aria-label="Tap" {
+                    a href=(span.link(&self.filter.without(Field::Tap).path("/wire"))) aria-current=[chosen.is_none().then_some("true")] { "All taps" }
+                    @for tap in &self.seen.taps {
+                        a href=(span.link(&self.filter.with(Field::Tap, tap).path("/wire")))
+                            aria-current=[(chosen == Some(tap)).then_some("true")] { (name(tap)) }
+                    }
+                }
+            }
+            @if !self.filter.is_whole() {
+                p.chips {
+                    span.meta { "Narrowed to" }
+                    @for (field, value) in self.filter.all().filter(|(field, _)| *field != Field::Tap) {
+                        a.btn href=(span.link(&self.filter.without(field).path("/wire"))) {
+                            (field.words()) " " b { (value_words(field, value, names)) }
+                            span aria-hidden="true" { " ×" } span.unseen { ", take it away" }
+                        }
+                    }
+                    a.meta href=(span.link("/wire")) { "Show all" }
+                }
+                @if self.all.is_none() {
+                    p.note { "Windows tell servers, client networks, prefixes and reverse DNS apart, each by itself. Single handshakes tell all of them: those below fit." }
+                }
+            }
+        }
+    }
+}
+
+/// Where what a finding is about is shown.
+fn address_of(finding: &Finding) -> String {
+    Filter::about(&finding.cohort, &finding.locus).path("/wire")
+}
+
+/// A name from outside, fit for a line.
+fn name(text: &str) -> String {
+    shortened(&visible(text), NAME_SHOWN)
+}
+
+/// A filter's value as a page shows it.
+fn value_words(field: Field, value: &str, names: Names<'_>) -> String {
+    match (field, value.parse::<u32>()) {
+        (Field::Asn, Ok(asn)) => format!("AS{asn} {}", names(asn)).trim_end().to_owned(),
+        (_, _) if value == "unknown" => "not known".to_owned(),
+        _ => name(value),
+    }
+}
+
+/// The address of one handshake's page.
+fn handshake_path(event: &WireEvent) -> String {
+    format!("/wire/handshakes/{:016x}", event.id)
+}
+
+#[cfg(test)]
+mod tests;
