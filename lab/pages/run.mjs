@@ -31,6 +31,11 @@ const pages = {
   "edge-slow": "/edge/slow?r=1h",
   "edge-slow-found": "/edge/slow?r=1h&compare=before&order=slowest&min_ms=40&server=app7&asn=64501",
   "edge-slow-none": "/edge/slow?r=1h&country=ZZ",
+  wire: "/wire?r=1h",
+  "wire-cohort": "/wire?r=1h&asn=64501&by=prefix&tap=eth0",
+  "wire-names": "/wire?r=3h&by=rdns",
+  "wire-both": "/wire?r=1h&asn=64501&server=10.0.0.5:443",
+  "wire-nothing": "/wire?r=1h&asn=1",
   query: "/query?query=max+by+(path)+(max_over_time(probe_duration_seconds%7Bservice%3D%22shop%22%7D%5B5m%5D))",
   keys: "/keys",
   missing: "/services/nowhere",
@@ -164,7 +169,7 @@ await test("the API counts what the edge page counts, also as CSV", async () => 
     // The log that is read live adds readings of its own, once it has been read for a while.
     const blind = (await get("/api/v1/readings?status=blind")).readings;
     must(blind.every((r) => r.status === "blind"), JSON.stringify(blind).slice(0, 300));
-    must(blind.some((r) => r.code === "edge_queue_grows"), "no blind reading");
+    must(blind.some((r) => r.code === "edge_queueing"), "no blind reading");
     const refused = await fetch(`${seeded}/api/v1/edge?by=colour`);
     must(refused.status === 400 && (await refused.json()).hint.includes("client_asn"), "a wrong field is not explained");
   });
@@ -192,6 +197,44 @@ await test("a rejected line is shown with its reason and never run", () =>
     await source.locator("summary").first().click();
     must((await source.innerText()).includes("<script>alert(1)</script>"), "no sample");
   }));
+
+await test("the wire says who waits, and every click narrows the page", () =>
+  open(seeded + "/wire?r=1h", {}, async (page) => {
+    must((await page.locator("h1").innerText()).includes("micro.cumulo.example are slow"), `the finding does not lead: ${await page.locator("h1").innerText()}`);
+    const number = (text) => Number(text.replace(/[^0-9]/g, ""));
+    const cohorts = page.locator("section", { has: page.locator("#cohorts") });
+    const counts = (await cohorts.locator("tbody td:nth-child(2)").allInnerTexts()).map(number);
+    const whole = counts.pop();
+    must(whole > 1000 && counts.reduce((a, b) => a + b, 0) === whole, `${counts} do not add up to ${whole}`);
+    must((await page.locator("main").innerText()).includes("client think"), "no gap is marked");
+    must((await page.locator("main").innerText()).includes("accept queue full"), "no cause of the SYNs without an answer");
+    must(!(await page.locator("main").innerText()).includes("app7"), "the edge's findings are on the wire's page");
+    await Promise.all([page.waitForURL(/asn=64501/), cohorts.locator("tr.hot a").first().click()]);
+    const [narrowed] = (await cohorts.locator("tbody td:nth-child(2)").allInnerTexts()).map(number);
+    must(narrowed > 0 && narrowed < whole, "the page was not narrowed");
+    await Promise.all([page.waitForURL(/by=rdns/), page.goto(seeded + "/wire?r=1h&by=rdns")]);
+    must((await cohorts.innerText()).includes("<script>alert(1)</script>"), "a hostile name is not shown");
+    await Promise.all([page.waitForURL(/handshakes/), page.getByText("This handshake").click()]);
+    must((await page.locator("h1").innerText()).includes("the gap that matters is client think"), await page.locator("h1").innerText());
+    must((await page.locator("a[download]").getAttribute("href")).startsWith("/api/v1/wire/evidence/"), "no packets");
+    await page.goto(seeded + "/edge?r=1h");
+    must(!(await page.locator("main").innerText()).includes("wait for themselves"), "the wire's findings are on the edge's page");
+  }));
+
+for (const theme of ["light", "dark"]) {
+  for (const width of [1440, 390]) {
+    await test(`one handshake, ${theme}, ${width} px`, () =>
+      open(seeded + "/wire?r=1h", { theme, width }, async (page, complaints) => {
+        await Promise.all([page.waitForURL(/handshakes/), page.getByText("This handshake").click()]);
+        await page.screenshot({ path: `${output}/handshake-${theme}-${width}.png`, fullPage: true });
+        await sound(page, complaints, "handshake", true);
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => axe.run());
+        const bad = violations.filter((v) => ["serious", "critical"].includes(v.impact));
+        must(bad.length === 0, bad.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 160)}`).join("; "));
+      }));
+  }
+}
 
 await test("what comes from outside is shown and never run", () =>
   open(seeded + "/checks/books:home:direct?show=slow", {}, async (page) => {
@@ -319,6 +362,11 @@ if (empty) {
     await page.screenshot({ path: `${output}/edge-start.png`, fullPage: true });
     await sound(page, complaints, "edge-start", true);
     must((await page.locator("main").innerText()).includes("option httplog"), "no line for HAProxy");
+  }));
+  await test("the wire says how to begin", () => open(empty + "/wire", { width: 390 }, async (page, complaints) => {
+    await page.screenshot({ path: `${output}/wire-start.png`, fullPage: true });
+    await sound(page, complaints, "wire-start", true);
+    must((await page.locator("main").innerText()).includes("whyslow doctor"), "no word of doctor");
   }));
   await test("the first address is watched, without script and without configuration", () =>
     open(empty + "/", { script: false }, async (page) => {

@@ -284,7 +284,7 @@ fn readings(now_s: i64) -> Vec<Reading> {
     let mut all = vec![
         reading(code, "app7", Status::Abnormal, stat(62, 18.4, 16.9, 20.1), twins.clone()),
         reading(code, "app9", Status::TooFew, stat(4, 8.0, 6.0, 12.0), twins.clone()),
-        reading("edge_queue_grows", "app2", Status::Blind, Stat::default(), None),
+        reading("edge_queueing", "app2", Status::Blind, Stat::default(), None),
     ];
     for i in [1, 2, 3, 4, 5, 6, 8, 10, 11, 12] {
         let server = format!("app{i}");

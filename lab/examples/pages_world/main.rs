@@ -4,6 +4,7 @@
 
 mod document;
 mod edge;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -216,7 +217,8 @@ async fn fill(db: &Db) -> anyhow::Result<()> {
         mark(now - 152 * 60_000, "books", "deploy books 4.12.0"),
     ];
     db.append(Batch { observations: marks, ..Batch::default() }).await?;
-    edge::fill(db, now).await
+    edge::fill(db, now).await?;
+    wire::fill(db, now).await
 }
 
 /// One run a second of the first service, told to whoever listens.
