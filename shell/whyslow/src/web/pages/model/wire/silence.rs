@@ -90,6 +90,7 @@ pub fn cause_words(cause: &str) -> String {
         "no_listener" => "nobody listens".to_owned(),
         "firewall" => "a firewall drops it".to_owned(),
         "return_path" => "the SYN-ACK went out: the way back loses it".to_owned(),
+        "silence" => "no answer at all".to_owned(),
         "unknown" => "not told".to_owned(),
         other => other.replace('_', " "),
     }
