@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_cut_short_is_an_error_at_every_length() {
-        let mut message = vec![libc::AF_INET as u8, 10, 0, 0, 0x01, 0xbb, 0, 0, 10, 0, 0, 1];
+        let mut message = vec![2, 10, 0, 0, 0x01, 0xbb, 0, 0, 10, 0, 0, 1];
         message.resize(MESSAGE_LEN, 0);
         message[56] = 2;
         message[60] = 1;
