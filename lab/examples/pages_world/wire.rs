@@ -79,7 +79,7 @@ fn course(dice: &mut Dice, server: SocketAddr, second: i64, now_s: i64) -> Cours
     let port = u16::try_from(20_000 + dice.below(40_000)).unwrap_or(20_000);
     let faulty = now_s - second < SLOW_SINCE_S && c == 100 && dice.below(10) < 4;
     let think_ms = if faulty { 380 + dice.below(120) } else { 1 };
-    let far_ms = [18, 26, 64][usize::try_from(c).unwrap_or(0) % 3];
+    let far_ms = [18, 26, 64][usize::from(c) % 3];
     let ends = match dice.below(400) {
         0..3 => Ends::Abandoned,
         3..16 => Ends::Unused,
