@@ -68,7 +68,8 @@ pub fn name(
         let _ = write!(name, "-{}", plain(&client.to_string()));
     }
     if n > 0 {
-        let _ = write!(name, "-{n}");
+        // An underscore comes behind the point of the one without a number.
+        let _ = write!(name, "_{n:02}");
     }
     name + SUFFIX
 }
@@ -138,7 +139,9 @@ mod tests {
         assert_eq!(one, whole);
         let later = name(Wall::from_millis(1_767_225_600_124), Trigger::Asked, "../a", None, 1);
         assert!(one < later);
-        assert_eq!(later, "20260101T000000.124000Z-asked-.._a-1.pcapng");
+        let again = name(at, Trigger::SlowHandshake, "eth0.7", client, 1);
+        assert!(one < again && again < later);
+        assert_eq!(later, "20260101T000000.124000Z-asked-.._a_01.pcapng");
         assert_eq!(
             (trigger_of(&one), trigger_of(&later)),
             (Some(Trigger::SlowHandshake), Some(Trigger::Asked))
