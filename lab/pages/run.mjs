@@ -165,7 +165,7 @@ await test("the API counts what the edge page counts, also as CSV", async () => 
     must(slow.requests.length === 3 && slow.requests.every((r) => r.server === "app7" && r.total_us >= 40000), JSON.stringify(slow).slice(0, 300));
     const facets = await get(`/api/v1/edge/slow/facets?field=server&r=1h`);
     must(facets.facets[0].values[0].value === "app7", JSON.stringify(facets).slice(0, 300));
-    must((await get("/api/v1/findings?open=1")).findings.some((f) => f.text.startsWith("app7")), "no finding");
+    must((await get("/api/v1/findings?open=1")).findings[0].text.startsWith("app7"), "no finding");
     // The log that is read live adds readings of its own, once it has been read for a while.
     const blind = (await get("/api/v1/readings?status=blind")).readings;
     must(blind.every((r) => r.status === "blind"), JSON.stringify(blind).slice(0, 300));

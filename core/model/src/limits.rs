@@ -273,3 +273,23 @@ pub const WIRE_CANDIDATES_MAX: usize = 32;
 pub const WIRE_ASKED_S_MAX: u32 = 3600;
 /// Bytes of one stored window of the wire, unpacked.
 pub const WIRE_WINDOW_BYTES_MAX: u64 = 64 << 20;
+/// Slow and failed handshakes of one tap that one window keeps by themselves; more are counted.
+pub const WIRE_NOTABLE_PER_WINDOW_MAX: u64 = 500;
+/// Handshakes of one tap that one window keeps as a fair sample of those that are neither.
+pub const WIRE_SAMPLE_PER_WINDOW_MAX: usize = 30;
+/// Unanswered SYNs of one tap that one window keeps by themselves; more are counted.
+pub const WIRE_UNANSWERED_PER_WINDOW_MAX: u64 = 200;
+/// Endings of one tap that one window keeps by themselves; more are counted.
+pub const WIRE_ENDINGS_PER_WINDOW_MAX: u64 = 200;
+/// Bytes of single handshakes, unanswered SYNs and endings that one tap keeps a day.
+pub const WIRE_EVENT_BYTES_PER_DAY_MAX: u64 = 256 << 20;
+/// Clients whose names are remembered; the oldest make room.
+pub const WIRE_NAMES_MAX: usize = 50_000;
+/// Clients whose names are still to be asked for; more are asked for when they come again.
+pub const WIRE_NAMES_WAITING_MAX: usize = 1024;
+/// Names asked for in a second.
+pub const WIRE_NAMES_PER_S_MAX: u32 = 20;
+/// Days of windows that one request adds up.
+pub const WIRE_RANGE_DAYS_MAX: u64 = 31;
+/// Bytes of one file of packets that is handed out.
+pub const WIRE_EVIDENCE_BYTES_MAX: u64 = 256 << 20;

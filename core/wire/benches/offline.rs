@@ -1,5 +1,5 @@
 //! Packets of a file a second, followed and judged: bytes to packets to handshakes to a report.
-//! Budget: 330 ns for each of a TLS 1.3 capture's packets, sixteen of which are a connection.
+//! Budget: 390 ns of a processor for each packet of TLS 1.3, sixteen of which are a connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -169,6 +169,18 @@ pub struct Window {
 }
 
 impl Window {
+    /// Adds what another one counted: of another tap, or of the time before a restart.
+    pub fn merge(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.drops += other.drops;
+        self.blind |= other.blind;
+        let mut cells: BTreeMap<Cell, Totals> = BTreeMap::new();
+        for row in std::mem::take(&mut self.rows).into_iter().chain(other.rows) {
+            cells.entry(row.cell).or_default().merge(&row.totals);
+        }
+        self.rows = cells.into_iter().map(|(cell, totals)| Row { cell, totals }).collect();
+    }
+
     /// The share, 0 to 1, of the packets that were seen.
     pub fn completeness(&self) -> f64 {
         if self.blind {
@@ -182,4 +194,25 @@ impl Window {
 /// A count as a number to reckon with.
 fn float(n: u64) -> f64 {
     whyslow_model::notice::interval::float(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_of_two_taps_become_one() {
+        let window = |cells: &[Cell], drops| {
+            let totals = Totals { handshakes: 2, ..Totals::default() };
+            let row = |cell: &Cell| Row { cell: cell.clone(), totals: totals.clone() };
+            let rows = cells.iter().map(row).collect();
+            let (from, to) = (Wall::from_millis(0), Wall::from_millis(60_000));
+            Window { from, to, packets: 90, drops, blind: drops > 0, rows }
+        };
+        let mut one = window(&[Cell::All, Cell::Asn(2)], 0);
+        one.merge(window(&[Cell::All, Cell::Asn(1), Cell::Asn(2)], 20));
+        let counted: Vec<_> = one.rows.iter().map(|r| (&r.cell, r.totals.handshakes)).collect();
+        assert_eq!(counted, [(&Cell::All, 4), (&Cell::Asn(1), 2), (&Cell::Asn(2), 4)]);
+        assert_eq!((one.packets, one.drops, one.completeness()), (180, 20, 0.0));
+    }
 }

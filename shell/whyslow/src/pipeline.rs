@@ -31,10 +31,20 @@ use crate::web::server;
 use crate::web::state::AppState;
 use crate::wire::evidence::Evidence;
 use crate::wire::evidence::checks::follow;
+use crate::wire::store::{self, Storing};
 use crate::wire::{Keeping, Wire};
 
 /// How long a role waits before it begins anew after a mistake of ours.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// How windows are judged.
+#[derive(Clone, Debug, Default)]
+pub struct Judging {
+    /// Those of balancers' logs.
+    pub edge: detect::Options,
+    /// Those of the wire, and how long they are.
+    pub wire: store::Options,
+}
 
 /// Everything that runs, until it is told to stop.
 #[derive(Debug)]
@@ -76,6 +86,9 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("cannot start the prober: {0}")]
     Prober(io::Error),
+    /// The system gives no thread.
+    #[error("cannot start keeping what the wire tells: {0}")]
+    Storing(io::Error),
 }
 
 /// The store's writer ended in a mistake of ours. What it held in memory is part of what a new
@@ -98,7 +111,7 @@ impl StartError {
             Self::Retention(_) => Some("see `retention` in the configuration".to_owned()),
             Self::Open(_) => Some(NeedsToken::HINT.to_owned()),
             Self::Secret(error) => Some(error.hint().to_owned()),
-            Self::Prober(_) => None,
+            Self::Prober(_) | Self::Storing(_) => None,
         }
     }
 }
@@ -109,17 +122,17 @@ impl Running {
     /// # Errors
     /// [`StartError`]; then nothing is left running.
     pub async fn start(current: Arc<Current>, sockets: Sockets) -> Result<Self, StartError> {
-        Self::start_judging(current, sockets, detect::Options::default()).await
+        Self::start_judging(current, sockets, Judging::default()).await
     }
 
-    /// The same, with balancers' windows judged otherwise than usual.
+    /// The same, with windows judged otherwise than usual.
     ///
     /// # Errors
     /// As [`Running::start`].
     pub async fn start_judging(
         current: Arc<Current>,
         mut sockets: Sockets,
-        judging: detect::Options,
+        judging: Judging,
     ) -> Result<Self, StartError> {
         let config = current.config();
         let listener = listen(config.listen).await?;
@@ -139,9 +152,10 @@ impl Running {
         state.db.tap(Arc::clone(&state.links) as Arc<dyn Tap>);
         state.links.reload(&config, &state.db, &state.outputs).await;
         edge_out::resume(&config, &state.db, &state.outputs).await;
-        state.edge = Arc::new(Edge::start(&config, edge_world(&state, judging)));
+        state.edge = Arc::new(Edge::start(&config, edge_world(&state, judging.edge)));
         state.wire = Arc::new(Wire::start(&config, packet, problem, state.db.seed()));
         state.evidence = Arc::new(evidence(&state, &config));
+        state.storing = Some(storing(&config, &state, judging.wire)?);
         let state = Arc::new(state);
         let kept = Keeping::start(Arc::clone(&state.wire), state.db.clone());
         let (live, db, kept_of) =
@@ -193,6 +207,11 @@ impl Running {
             wire.stop();
         })
         .await;
+        let state = Arc::clone(&self.state);
+        blocking("what the wire tells", move || {
+            state.storing.iter().for_each(Storing::stop);
+        })
+        .await;
         self.kept.finish().await;
         // It fails only where the role is gone already.
         let _ = self.web.await;
@@ -213,6 +232,7 @@ impl Running {
             evidence.reload(&config);
         })
         .await;
+        self.state.storing.iter().for_each(|storing| storing.reload(&snapshot.config));
         self.state.links.reload(&snapshot.config, &self.state.db, &self.state.outputs).await;
         match access(&snapshot.config, self.address) {
             Ok(access) => self.state.replace_access(access),
@@ -238,6 +258,20 @@ pub fn edge_world(state: &AppState, judging: detect::Options) -> World {
         notices: Arc::new(Notices::of(&state.db, judging)),
         outputs: Arc::clone(&state.outputs),
     }
+}
+
+/// Starts keeping what recorders tell.
+fn storing(
+    config: &Config,
+    state: &AppState,
+    options: store::Options,
+) -> Result<Storing, StartError> {
+    let networks = Arc::clone(&state.asn().networks);
+    let asn = (!networks.is_empty()).then_some(networks);
+    let options = store::Options { agent: config.vantage.name.clone(), ..options };
+    let (wire, evidence) = (Arc::clone(&state.wire), Arc::clone(&state.evidence));
+    Storing::start(wire, evidence, state.db.clone(), asn, config, options)
+        .map_err(StartError::Storing)
 }
 
 /// Does what may wait for threads, where waiting is allowed.

@@ -27,6 +27,15 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The word in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::ReturnPath => "return_path",
+            Self::Silence => "silence",
+        }
+    }
+
     /// The sentence for a person.
     pub const fn sentence(self) -> &'static str {
         match self {

@@ -160,9 +160,10 @@ fn stopped(error: &StartError, out: &mut Output) -> Stop {
         | StartError::Open(_)
         | StartError::Secret(_)
         | StartError::Retention(_) => Stop::config(error),
-        StartError::Listen { .. } | StartError::Storage(_) | StartError::Prober(_) => {
-            Stop::operation(error)
-        }
+        StartError::Listen { .. }
+        | StartError::Storage(_)
+        | StartError::Prober(_)
+        | StartError::Storing(_) => Stop::operation(error),
     };
     match error.hint() {
         Some(hint) => stop.hint(hint),

@@ -34,6 +34,10 @@ pub struct WireTap {
     /// When packets of a connection are written to the data directory, and how much of them.
     #[serde(default, skip_serializing_if = "Keep::is_default")]
     pub keep: Keep,
+    /// Whether clients' names are asked for, in reverse DNS, so that those whose names end alike
+    /// can be told apart from others.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub rdns: bool,
 }
 
 /// Ports of whose packets only the first bytes are kept.
@@ -58,6 +62,7 @@ impl WireTap {
             ring: default_ring(),
             snap: Vec::new(),
             keep: Keep::default(),
+            rdns: true,
         }
     }
 
@@ -65,6 +70,15 @@ impl WireTap {
     pub fn is_recorded_as(&self, other: &Self) -> bool {
         Self { keep: other.keep.clone(), ..self.clone() } == *other
     }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_yes(so: &bool) -> bool {
+    *so
 }
 
 const fn default_ring() -> Size {

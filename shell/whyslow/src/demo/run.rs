@@ -19,7 +19,7 @@ use super::shop::Shop;
 use super::traffic;
 use crate::asn;
 use crate::config::{Current, Origin, load};
-use crate::pipeline::Running;
+use crate::pipeline::{Judging, Running};
 use crate::prober::sockets::{Opener, Sockets};
 use crate::prober::{Plan, Prober};
 use crate::storage::Batch;
@@ -61,7 +61,8 @@ impl Demo {
         let origin = Origin { file: Some(file), ..Origin::default() };
         let current = Arc::new(Current::open(origin).context("reading the demo's configuration")?);
         let sockets = Sockets::open(Opener::Here, 0);
-        let running = Running::start_judging(current, sockets, config::judging()).await?;
+        let judging = Judging { edge: config::judging(), ..Judging::default() };
+        let running = Running::start_judging(current, sockets, judging).await?;
         // Nothing else sets it.
         let _ = running.state().label.set(LABEL);
         let clients = clients(dir.path(), &running)?;

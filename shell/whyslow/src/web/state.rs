@@ -22,6 +22,7 @@ use crate::web::counts::WebCounts;
 use crate::web::problem::Problem;
 use crate::wire::Wire;
 use crate::wire::evidence::Evidence;
+use crate::wire::store::Storing;
 
 /// Shared by all requests behind an `Arc`.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct AppState {
     pub wire: Arc<Wire>,
     /// The packets of what was noticed on them.
     pub evidence: Arc<Evidence>,
+    /// What keeps what they tell.
+    pub storing: Option<Storing>,
     /// What windows of balancers' logs become.
     pub outputs: Arc<Outputs>,
     /// What comes from and goes to other systems.
@@ -92,6 +95,7 @@ impl AppState {
             edge: Arc::default(),
             wire: Arc::default(),
             evidence: Arc::default(),
+            storing: None,
             outputs: Arc::default(),
             links: Arc::default(),
             web: WebCounts::default(),

@@ -19,6 +19,7 @@ mod names;
 pub mod past;
 mod recorder;
 pub(crate) mod series;
+pub mod store;
 pub mod tap;
 
 use std::collections::BTreeMap;
@@ -135,6 +136,11 @@ impl Wire {
     /// Hears everything that becomes known from now on.
     pub fn listen(&self) -> Listener {
         self.events.listen()
+    }
+
+    /// Tells those who listen what no recorder told: a replay.
+    pub fn tell(&self, event: WireEvent) {
+        self.events.tell(event);
     }
 
     /// The recent past of an interface.

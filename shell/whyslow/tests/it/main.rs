@@ -13,3 +13,4 @@ mod nameserver;
 mod opener;
 mod peers;
 mod reference;
+mod wire_api;

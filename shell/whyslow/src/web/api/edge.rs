@@ -1,4 +1,4 @@
-//! `/api/v1/edge…`: window rows, slow requests, readings and findings for programs. The pages show
+//! `/api/v1/edge…`: window rows and slow requests for programs. The pages show
 //! the same, and every filter has the name it has in a page's address.
 
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use http::header;
 use serde_json::{Map, Value, json};
 use whyslow_edge::record::EdgePhase;
 use whyslow_edge::row::{Row, Timing};
+use whyslow_model::Wall;
 use whyslow_model::limits::{EDGE_PAGE_MAX, EDGE_SLOW_PER_PAGE};
-use whyslow_model::{Wall, reading};
 
 use super::prometheus::params::Params;
-use crate::storage::{Facet, FacetCount, FindingQuery, ReadingQuery, SlowField, SlowOrder};
+use crate::storage::{Facet, FacetCount, SlowField, SlowOrder};
 use crate::web::pages::edge::slow::slow_filter;
 use crate::web::pages::model::edge::filter::{Field, Filter};
 use crate::web::pages::model::edge::sum::{Sum, float};
@@ -44,7 +44,7 @@ fn span(params: &Params) -> Result<Span, Problem> {
 }
 
 /// A time as the API has it, or in milliseconds as a page's address has it.
-fn millis(params: &Params, name: &str) -> Result<Option<i64>, Problem> {
+pub(super) fn millis(params: &Params, name: &str) -> Result<Option<i64>, Problem> {
     let ms = params.first(name).and_then(|text| text.parse::<i64>().ok());
     // No second of this era has twelve digits, and every millisecond of it has.
     match ms.filter(|ms| ms.abs() >= 100_000_000_000) {
@@ -370,51 +370,6 @@ fn facet(facet: &Facet) -> Value {
         "rest": count(facet.rest),
         "all": count(facet.all),
     })
-}
-
-/// `GET /api/v1/readings`: what detectors said, newest first; by `code`, `status`, `from`, `to`.
-///
-/// # Errors
-/// As [`rows`].
-pub async fn readings(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> Result<Response, Problem> {
-    let status = |word: &str| {
-        serde_json::from_value::<reading::Status>(word.into()).map_err(|_| {
-            Problem::bad_data(format!("invalid parameter \"status\": there is no status {word:?}"))
-                .hint("normal, abnormal, too_few or blind")
-        })
-    };
-    let query = ReadingQuery {
-        from: millis(&params, "from")?.map(Wall::from_millis),
-        to: millis(&params, "to")?.map(Wall::from_millis),
-        codes: params.all("code").map(str::to_owned).collect(),
-        statuses: params.all("status").map(status).collect::<Result<_, _>>()?,
-        limit: params.count("limit")?.unwrap_or(0),
-        ..ReadingQuery::default()
-    };
-    let found = state.read_store(move |db| db.readings(&query)).await?;
-    Ok(Json(json!({"schema": "whyslow.readings/1", "readings": found})).into_response())
-}
-
-/// `GET /api/v1/findings`: what stayed abnormal, newest first; by `code`, `open`, `from`, `to`.
-///
-/// # Errors
-/// As [`rows`].
-pub async fn findings(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> Result<Response, Problem> {
-    let query = FindingQuery {
-        from: millis(&params, "from")?.map(Wall::from_millis),
-        to: millis(&params, "to")?.map(Wall::from_millis),
-        codes: params.all("code").map(str::to_owned).collect(),
-        open_only: params.first("open").is_some_and(|open| open != "0" && open != "false"),
-        limit: params.count("limit")?.unwrap_or(0),
-    };
-    let found = state.read_store(move |db| db.findings(&query)).await?;
-    Ok(Json(json!({"schema": "whyslow.findings/1", "findings": found})).into_response())
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use whyslow_model::limits::WIRE_ASKED_S_MAX;
@@ -152,28 +152,6 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Response, Proble
     };
     let files: Vec<_> = kept.iter().map(file).collect();
     Ok(Json(json!({"schema": "whyslow.wire_evidence/1", "files": files})).into_response())
-}
-
-/// `GET`: one file.
-///
-/// # Errors
-/// [`Problem`] where there is none of that name, any more or ever.
-pub async fn file(
-    State(state): State<Arc<AppState>>,
-    Path(name): Path<String>,
-) -> Result<Response, Problem> {
-    let gone = || {
-        Problem::not_found("there is no such evidence")
-            .hint("the oldest is removed where there is no room: see `keep.quota`")
-    };
-    let path = state.evidence.path(&name).ok_or_else(gone)?;
-    let bytes = tokio::fs::read(path).await.map_err(|_| gone())?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/x-pcapng".to_owned()),
-        // The name's letters need no quoting.
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-    ];
-    Ok((headers, bytes).into_response())
 }
 
 /// What became of incidents, in `/metrics`.

@@ -39,6 +39,9 @@ pub async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, Pro
     if !state.evidence.interfaces().is_empty() {
         super::evidence::about_evidence(&mut out, &state.evidence.counts());
     }
+    if let Some(storing) = state.storing.as_ref().filter(|_| !state.config().wire.is_empty()) {
+        super::wire_taps::about_storing(&mut out, storing);
+    }
     super::links::about_links(&mut out, &state.links, state.outputs.counters());
     about_config(&mut out, &state.current.snapshot());
     about_web(&mut out, &state.web, state.live.listeners());

@@ -12,9 +12,14 @@ pub(crate) mod links;
 pub mod live;
 pub mod marks;
 pub mod metrics;
+pub mod notices;
 pub mod observations;
 pub mod prometheus;
 pub mod wire;
+pub mod wire_events;
+pub mod wire_evidence;
+pub mod wire_taps;
+pub mod wire_windows;
 pub mod write;
 
 use std::sync::Arc;
@@ -59,12 +64,25 @@ pub fn router() -> Router<Arc<AppState>> {
         .route("/api/v1/edge.csv", get(edge::csv))
         .route("/api/v1/edge/slow", get(edge::slow))
         .route("/api/v1/edge/slow/facets", get(edge::facets))
-        .route("/api/v1/readings", get(edge::readings))
-        .route("/api/v1/findings", get(edge::findings))
+        .route("/api/v1/readings", get(notices::readings))
+        .route("/api/v1/findings", get(notices::findings))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/edge/sources", get(edge_sources::list))
         .route("/api/v1/wire/keep", post(evidence::keep))
         .route("/api/v1/wire/evidence", get(evidence::list))
-        .route("/api/v1/wire/evidence/{name}", get(evidence::file))
+        .merge(wire_routes())
         .route("/api/v1/live", get(live::follow))
+}
+
+fn wire_routes() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/api/v1/wire/windows", get(wire_windows::windows))
+        .route("/api/v1/wire/handshakes", get(wire_events::handshakes))
+        .route("/api/v1/wire/unanswered", get(wire_events::unanswered))
+        .route("/api/v1/wire/endings", get(wire_events::endings))
+        .route("/api/v1/wire/events/{id}", get(wire_events::one))
+        .route("/api/v1/wire/taps", get(wire_taps::list))
+        .route("/api/v1/wire/readings", get(notices::wire_readings))
+        .route("/api/v1/wire/findings", get(notices::wire_findings))
+        .route("/api/v1/wire/evidence/{name}", get(wire_evidence::evidence))
 }

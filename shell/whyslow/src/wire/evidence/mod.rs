@@ -16,7 +16,7 @@ mod take;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -160,11 +160,6 @@ impl Evidence {
     /// Where the directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<Kept>> {
         self.shared.spool.list()
-    }
-
-    /// Where a file is that is kept under this name.
-    pub fn path(&self, name: &str) -> Option<PathBuf> {
-        self.shared.spool.path(name)
     }
 
     /// What became of incidents.
