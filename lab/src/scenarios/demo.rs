@@ -21,6 +21,8 @@ pub const SCENARIO: Scenario = Scenario {
 
 /// How much faster than in real life the script is played.
 const PACE: &str = "3";
+/// Marks of one round: the faults of [`EXPECTED`], and one that packets alone show.
+const MARKS: usize = EXPECTED.len() + 1;
 /// One round at that pace, and some room.
 const ROUND_MAX: Duration = Duration::from_secs(120);
 
@@ -87,7 +89,7 @@ fn run(world: &World) -> Result<()> {
     // The second round's first mark says that the first round is over.
     let marks = up.wait("all faults of a round", ROUND_MAX, || {
         let marks = marks(&up)?;
-        Ok((marks.len() > EXPECTED.len()).then_some(marks))
+        Ok((marks.len() > MARKS).then_some(marks))
     })?;
     let runs = runs(&up)?;
     for (n, expected) in EXPECTED.iter().enumerate() {
@@ -106,6 +108,7 @@ fn run(world: &World) -> Result<()> {
         ensure!(spared >= 2 && stray == 0, "{}: {stray} of {spared} strays", expected.mark);
     }
     edge(&up)?;
+    wire(&up)?;
     let page = up.get("/")?;
     ensure!(
         page.status == 200 && page.body.contains("Demo: a sample shop"),
@@ -115,6 +118,27 @@ fn run(world: &World) -> Result<()> {
     ensure!(up.peer.ended(Duration::from_secs(20))? == Some(0), "{}", up.peer.output());
     let left: Vec<_> = std::fs::read_dir(world.dir())?.flatten().map(|e| e.file_name()).collect();
     ensure!(left.len() == 1, "it left files behind: {left:?}");
+    Ok(())
+}
+
+/// The packets tell that the clients of one network stalled, by themselves, and of nothing else.
+fn wire(up: &Up) -> Result<()> {
+    let of = |asn: &str| {
+        let found =
+            up.json(&format!("/api/v1/wire/handshakes?tap=replayed&asn={asn}&blame=client"))?;
+        Ok::<_, anyhow::Error>(found["handshakes"].as_array().map_or(0, Vec::len))
+    };
+    let (stalled, fine) = (of("64503")?, of("64501")?);
+    ensure!(
+        stalled >= 20 && fine == 0,
+        "{stalled} handshakes stalled, and {fine} of another network"
+    );
+    let page = up.get("/wire?r=15m")?;
+    ensure!(
+        page.status == 200 && page.body.contains("AS64503"),
+        "the wire page does not tell of the network: {}",
+        page.status
+    );
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
             "A sample shop runs on loopback, and a script makes faults in it; all of it is a demo.\n\
              The pages:          http://{}/\n\
              Its configuration:  {}/demo.yaml\n\
-             All is well for 20 s; then five faults in three minutes, again and again. \
+             All is well for 20 s; then six faults in three and a half minutes, again and again. \
              Ctrl-C ends it and leaves nothing behind.",
             demo.address(),
             demo.dir().display(),

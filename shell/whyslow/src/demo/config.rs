@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use whyslow_edge::detect::Options;
 use whyslow_model::notice::Patience;
@@ -10,6 +11,7 @@ use whyslow_model::notice::Patience;
 use super::log::FORMAT;
 use super::networks::Network;
 use super::shop::{BACKENDS, NAME, Shop};
+use crate::wire::store;
 
 /// The vantage that sees every path.
 pub const INSIDE: &str = "demo-inside";
@@ -27,6 +29,16 @@ pub fn judging() -> Options {
         delay_s: 3,
         patience: Patience { open_after: 2, of_last: 3, close_after: 3 },
         ..Options::default()
+    }
+}
+
+/// How the windows of the replayed packets are judged, for the same reason.
+pub fn judging_of_wire() -> store::Options {
+    let patience = judging().patience;
+    store::Options {
+        window: Duration::from_secs(10),
+        judging: whyslow_wire::detect::Options { patience, ..Default::default() },
+        ..store::Options::default()
     }
 }
 

@@ -17,6 +17,7 @@ use super::play::{Change, play};
 use super::script::Conditions;
 use super::shop::Shop;
 use super::traffic;
+use super::wire::told;
 use crate::asn;
 use crate::config::{Current, Origin, load};
 use crate::pipeline::{Judging, Running};
@@ -61,7 +62,7 @@ impl Demo {
         let origin = Origin { file: Some(file), ..Origin::default() };
         let current = Arc::new(Current::open(origin).context("reading the demo's configuration")?);
         let sockets = Sockets::open(Opener::Here, 0);
-        let judging = Judging { edge: config::judging(), ..Judging::default() };
+        let judging = Judging { edge: config::judging(), wire: config::judging_of_wire() };
         let running = Running::start_judging(current, sockets, judging).await?;
         // Nothing else sets it.
         let _ = running.state().label.set(LABEL);
@@ -69,6 +70,8 @@ impl Demo {
         let mut beside = JoinSet::new();
         beside.spawn(carrying);
         beside.spawn(traffic::visit(shop.balancer, shop.client.clone()));
+        let wire = Arc::clone(&running.state().wire);
+        beside.spawn(told::tell(wire, SERVICE, shop.balancer, conditions));
         let (tell, changes) = mpsc::channel(CHANGES_WAITING_MAX);
         let player = tokio::spawn(play(shop_conditions, pace, tell)).abort_handle();
         Ok(Self { running, clients, player, beside, changes, _shop: shop, dir })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long one round of the script lasts; then it begins anew.
-pub const ROUND: Duration = Duration::from_mins(3);
+pub const ROUND: Duration = Duration::from_secs(210);
 
 /// What a fault does to the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub enum Trouble {
     /// Packets of the network with this number in [`crate::demo::networks::NETWORKS`] take this
     /// much longer, once for a handshake and once for an answer.
     NetworkSlows(usize, Duration),
+    /// Clients of the network with this number wait so long for themselves before they end a
+    /// handshake; packets show it, and nothing else does.
+    ClientsStall(usize, Duration),
 }
 
 /// One entry of the script.
@@ -37,7 +40,7 @@ pub struct Fault {
 }
 
 /// The faults of one round, in order; between them all is well.
-pub const FAULTS: [Fault; 5] = [
+pub const FAULTS: [Fault; 6] = [
     Fault {
         begins: Duration::from_secs(20),
         ends: Duration::from_secs(48),
@@ -75,6 +78,14 @@ pub const FAULTS: [Fault; 5] = [
         look: "only the vantage inside Northline waits, in tls and in wait; on /edge its clients' \
                answers take longer to leave",
     },
+    Fault {
+        begins: Duration::from_secs(182),
+        ends: Duration::from_secs(206),
+        trouble: Trouble::ClientsStall(2, Duration::from_millis(420)),
+        mark: "demo: clients of Rheinkabel stall",
+        look: "/wire shows that they wait for themselves after the ServerHello; the server, the \
+               network and everybody else are as fast as ever",
+    },
 ];
 
 /// How the shop behaves at one moment.
@@ -90,6 +101,8 @@ pub struct Conditions {
     pub certificate_ends: bool,
     /// A network's number, and what its handshakes and answers take longer.
     pub network_delay: Option<(usize, Duration)>,
+    /// A network's number, and how long its clients wait for themselves in a handshake.
+    pub client_stall: Option<(usize, Duration)>,
 }
 
 /// The fault that holds `at` this long after the demo's start, if one does. Faults never overlap.
@@ -107,6 +120,7 @@ pub fn conditions(at: Duration) -> Conditions {
         Some(Trouble::CertificateEnds) => now.certificate_ends = true,
         Some(Trouble::BackendRefuses(n)) => now.backend_refuses[n] = true,
         Some(Trouble::NetworkSlows(n, by)) => now.network_delay = Some((n, by)),
+        Some(Trouble::ClientsStall(n, by)) => now.client_stall = Some((n, by)),
         None => {}
     }
     now
@@ -146,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_second_round_is_like_the_first() {
-        for s in 0..180 {
+        for s in 0..210 {
             let at = Duration::from_secs(s);
             assert_eq!(conditions(at), conditions(at + ROUND));
         }

@@ -5,6 +5,7 @@
 
 pub mod replay;
 mod tls;
+pub mod told;
 
 use std::net::SocketAddr;
 use std::time::Duration;

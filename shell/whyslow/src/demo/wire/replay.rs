@@ -13,7 +13,7 @@ use super::{Course, Dice, Ends, Frame, frames};
 use crate::demo::networks::NETWORKS;
 
 /// From one connection to the next.
-const EVERY: Duration = Duration::from_millis(160);
+const EVERY: Duration = Duration::from_millis(40);
 /// The round trip to each network, in milliseconds.
 const ROUND_TRIPS_MS: [u64; NETWORKS.len()] = [14, 22, 38];
 /// Clients in each network.

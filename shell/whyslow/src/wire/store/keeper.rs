@@ -324,7 +324,9 @@ impl Keeper {
     fn client(&self, source: &Source, address: IpAddr, now: Wall) -> Client {
         let Clients { asn, names, nameless } = &self.clients;
         let asn = asn.as_ref().and_then(|table| table.lookup(address)?.asn);
-        let names = names.as_ref().filter(|_| !nameless.contains(&*source.interface));
+        // Loopback's addresses have no names that would tell machines apart.
+        let asked = !nameless.contains(&*source.interface) && !address.is_loopback();
+        let names = names.as_ref().filter(|_| asked);
         Client { asn, rdns: names.and_then(|names| names.suffix(address, now)) }
     }
 }
