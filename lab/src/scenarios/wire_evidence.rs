@@ -84,7 +84,27 @@ fn run(world: &World) -> Result<()> {
             "{port}: {said}"
         );
     }
+    for port in [FULL, DROPPED] {
+        points_at_its_file(&line, "unanswered", port)?;
+    }
+    points_at_its_file(&line, "handshakes", TLS)?;
+    let causes = curl(&line, "/api/v1/wire/unanswered?cause=accept_queue_full", None)?;
+    ensure!(causes.contains(&format!("{}:{FULL}", Line::SERVER)), "{causes}");
     quota(&line, &up, flow)
+}
+
+/// What is kept of an event to this port names the file of its packets, soon.
+fn points_at_its_file(line: &Line, what: &str, port: u16) -> Result<()> {
+    let began = std::time::Instant::now();
+    let path = format!("/api/v1/wire/{what}?evidence=1&server={}:{port}", Line::SERVER);
+    loop {
+        let said = curl(line, &path, None)?;
+        if said.contains(".pcapng") {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < FILE_MAX, "no event of {what} to {port} names a file: {said}");
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// `whyslow up` beside the server.

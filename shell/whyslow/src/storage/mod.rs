@@ -45,7 +45,8 @@ pub use facts::{ObservationFilter, ObservationPage, PageRequest};
 pub use whyslow_store::head::Limits;
 pub use whyslow_store::retention::{BadRetention, Retention};
 pub use wire::{
-    WireAppended, WireBatch, WireEvent, WireEventPage, WireEventQuery, WireKind, WireOrder,
+    WireAppended, WireBatch, WireEvent, WireEventPage, WireEventQuery, WireEvidence, WireKind,
+    WireOrder,
 };
 
 use counters::Counters;

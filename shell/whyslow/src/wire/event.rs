@@ -5,10 +5,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use whyslow_model::Wall;
 use whyslow_model::limits::WIRE_EVENTS_WAITING_MAX;
 use whyslow_wire::event::{Ending, Unanswered};
 use whyslow_wire::handshake::Handshake;
 use whyslow_wire::plan::Loss;
+use whyslow_wire::segment::FlowKey;
 use whyslow_wire::watch::Told;
 
 /// One thing that became known on an interface.
@@ -33,6 +35,21 @@ pub enum What {
     Ending(Ending),
     /// Not everything was seen for a while.
     Loss(Loss),
+    /// The packets of something told before are in a file.
+    Kept(Kept),
+}
+
+/// A file that holds the packets of something told before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Whether it is a handshake's; SYNs without an answer otherwise.
+    pub handshake: bool,
+    /// When that began.
+    pub began: Wall,
+    /// Whose packets.
+    pub flow: FlowKey,
+    /// The file's name.
+    pub file: String,
 }
 
 impl From<Told> for What {
@@ -128,7 +145,6 @@ pub struct NobodyTells;
 
 #[cfg(test)]
 mod tests {
-    use whyslow_model::Wall;
     use whyslow_wire::plan::Why;
 
     use super::*;

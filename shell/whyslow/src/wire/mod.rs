@@ -32,7 +32,7 @@ use whyslow_model::{Sample, Wall};
 use whyslow_sys::clock;
 
 pub use counters::{TapCounts, TapGauges};
-pub use event::{Events, Listener, What, WireEvent};
+pub use event::{Events, Kept, Listener, What, WireEvent};
 pub use filter::Programs;
 pub use keep::Keeping;
 pub use past::{Copied, CopiedPacket, Past};

@@ -195,7 +195,7 @@ impl Life<'_> {
                     let server = names.name(u.flow.server);
                     self.place.counted.update(|c, _| c.handle_unanswered(&server, u.last));
                 }
-                What::Ending(_) | What::Loss(_) => {}
+                What::Ending(_) | What::Loss(_) | What::Kept(_) => {}
             }
             self.tell(what);
         }

@@ -10,7 +10,7 @@ use super::super::Appended;
 use super::super::days::{Day, Kind};
 use super::super::error::StorageError;
 use super::super::writer::{OBSERVATION_AHEAD, Request, Writer};
-use super::{WireEvent, events, windows};
+use super::{WireEvent, WireEvidence, events, windows};
 
 impl Writer {
     /// Makes the wire's part of a group durable.
@@ -25,6 +25,7 @@ impl Writer {
         }
         let mut of_windows: BTreeMap<Day, Vec<(&Arc<str>, &Window)>> = BTreeMap::new();
         let mut of_events: BTreeMap<Day, Vec<&WireEvent>> = BTreeMap::new();
+        let mut of_evidence: BTreeMap<Day, Vec<&WireEvidence>> = BTreeMap::new();
         for (request, answer) in group.iter().zip(answers) {
             let answer = &mut answer.wire;
             for (tap, window) in &request.wire.windows {
@@ -46,6 +47,11 @@ impl Writer {
                 }
             }
         }
+        for told in group.iter().flat_map(|r| &r.wire.evidence) {
+            if let Some(day) = self.wire_day(Kind::WireEvents, told.at, now) {
+                of_evidence.entry(day).or_default().push(told);
+            }
+        }
         for (day, found) in of_windows {
             let path = self.files.path(Kind::WireWindows, day);
             windows::write(self.file(Kind::WireWindows, day)?, &path, &found)?;
@@ -53,6 +59,10 @@ impl Writer {
         for (day, found) in of_events {
             let path = self.files.path(Kind::WireEvents, day);
             events::write(self.file(Kind::WireEvents, day)?, &path, &found)?;
+        }
+        for (day, found) in of_evidence {
+            let path = self.files.path(Kind::WireEvents, day);
+            events::point(self.file(Kind::WireEvents, day)?, &path, &found)?;
         }
         Ok(())
     }

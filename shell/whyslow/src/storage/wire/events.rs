@@ -12,7 +12,7 @@ use whyslow_model::limits::EDGE_PAGE_MAX;
 use super::super::days::{Files, Kind};
 use super::super::error::{StorageError, damage};
 use super::super::file::Shape;
-use super::{WireEvent, WireKind};
+use super::{WireEvent, WireEvidence, WireKind};
 
 pub(in super::super) const SHAPE: Shape = Shape {
     schema: "CREATE TABLE events (
@@ -90,6 +90,22 @@ pub(super) fn write(
     let tx = db.transaction().map_err(failed)?;
     for event in events {
         insert(&tx, event).map_err(failed)?;
+    }
+    tx.commit().map_err(failed)
+}
+
+/// Notes where the packets of events are that are kept.
+pub(super) fn point(
+    db: &mut Connection,
+    path: &Path,
+    evidence: &[&WireEvidence],
+) -> Result<(), StorageError> {
+    let failed = |e: rusqlite::Error| StorageError::of_sqlite("write to", path, &e);
+    let tx = db.transaction().map_err(failed)?;
+    for told in evidence {
+        tx.prepare_cached("UPDATE events SET evidence = ?2 WHERE id = ?1")
+            .and_then(|mut sql| sql.execute(params![told.id.cast_signed(), told.file]))
+            .map_err(failed)?;
     }
     tx.commit().map_err(failed)
 }

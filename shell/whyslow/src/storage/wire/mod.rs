@@ -26,12 +26,25 @@ pub struct WireBatch {
     pub windows: Vec<(Arc<str>, Window)>,
     /// Single events; one of a known id replaces what is there.
     pub events: Vec<WireEvent>,
+    /// Where the packets of events are; of those that are kept.
+    pub evidence: Vec<WireEvidence>,
+}
+
+/// Where the packets of an event are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireEvidence {
+    /// The event's id.
+    pub id: u64,
+    /// When the event began.
+    pub at: Wall,
+    /// The name of the file in the spool.
+    pub file: String,
 }
 
 impl WireBatch {
     /// How many entries it has.
     pub const fn len(&self) -> usize {
-        self.windows.len() + self.events.len()
+        self.windows.len() + self.events.len() + self.evidence.len()
     }
 
     /// Whether it brings nothing.

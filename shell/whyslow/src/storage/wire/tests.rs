@@ -54,7 +54,7 @@ async fn windows_come_back_as_they_were_and_a_repeated_one_replaces_the_first() 
     let from = Wall::from_millis(now().as_millis() - 120_000);
     let of = |n| WireBatch {
         windows: vec![("eth0".into(), window(from, n)), ("lo".into(), window(from, 1))],
-        events: Vec::new(),
+        ..WireBatch::default()
     };
     put(&db, of(3)).await;
     assert_eq!(put(&db, of(40)).await.windows, 2);
@@ -63,7 +63,8 @@ async fn windows_come_back_as_they_were_and_a_repeated_one_replaces_the_first() 
     assert_eq!(db.wire_windows(None, from, now()).unwrap().len(), 2);
     assert_eq!(db.wire_taps(from, now()).unwrap(), ["eth0".into(), "lo".into()]);
     let old = window(Wall::from_millis(0), 1);
-    let refused = put(&db, WireBatch { windows: vec![("eth0".into(), old)], events: Vec::new() });
+    let refused =
+        put(&db, WireBatch { windows: vec![("eth0".into(), old)], ..WireBatch::default() });
     assert_eq!(refused.await.refused, 1);
 }
 
@@ -76,7 +77,7 @@ async fn events_are_found_by_what_they_are_and_keep_their_packets() {
         .map(|n| event(at.after(Duration::from_millis(n.into())), n, u64::from(n) * 10_000))
         .collect();
     events[40].evidence = Some("a.pcapng".to_owned());
-    put(&db, WireBatch { windows: Vec::new(), events: events.clone() }).await;
+    put(&db, WireBatch { events: events.clone(), ..WireBatch::default() }).await;
     let slowest =
         WireEventQuery { order: WireOrder::Slowest, limit: 3, ..WireEventQuery::default() };
     let page = db.wire_events(&slowest).unwrap();
@@ -95,14 +96,18 @@ async fn events_are_found_by_what_they_are_and_keep_their_packets() {
     put(
         &db,
         WireBatch {
-            windows: Vec::new(),
             events: vec![WireEvent { evidence: None, ..events[40].clone() }],
+            ..WireBatch::default()
         },
     )
     .await;
     assert_eq!(db.wire_event(events[40].id).unwrap(), Some(events[40].clone()));
     let with = WireEventQuery { with_evidence: true, ..WireEventQuery::default() };
     assert_eq!(db.wire_events(&with).unwrap().of, 1);
+    let told = WireEvidence { id: events[45].id, at: events[45].at, file: "b.pcapng".to_owned() };
+    put(&db, WireBatch { evidence: vec![told], ..WireBatch::default() }).await;
+    let found = db.wire_event(events[45].id).unwrap().unwrap();
+    assert_eq!(found.evidence.as_deref(), Some("b.pcapng"));
     let none = WireEventQuery { rdns: Some("*.x".to_owned()), ..WireEventQuery::default() };
     assert_eq!(db.wire_events(&none).unwrap(), WireEventPage::default());
 }

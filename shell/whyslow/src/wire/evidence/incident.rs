@@ -62,6 +62,12 @@ impl Ends {
         self.fit_in_order(a, b) || self.fit_in_order(b, a)
     }
 
+    /// The connection, where it is known.
+    pub fn flow(&self) -> Option<FlowKey> {
+        let server = SocketAddr::new(self.server?, self.server_port?);
+        Some(FlowKey { client: self.client()?, server })
+    }
+
     /// The client, where all of it is known.
     pub fn client(&self) -> Option<SocketAddr> {
         Some(SocketAddr::new(self.client?, self.client_port?))

@@ -19,7 +19,7 @@ use super::counted::WAITING;
 use super::incident::{Ends, Incident};
 use super::{Shared, Tapped, take};
 use crate::config::Keep;
-use crate::wire::event::{Listener, What, WireEvent};
+use crate::wire::event::{Kept, Listener, What, WireEvent};
 
 /// How long it waits for an event at most.
 const TICK: Duration = Duration::from_millis(200);
@@ -92,7 +92,7 @@ impl<'a> Keeper<'a> {
         let noticed = match &event.what {
             What::Handshake(handshake) => self.slow(handshake, keep),
             What::Unanswered(syns) if keep.unanswered => Some(self.unanswered(syns)),
-            What::Unanswered(_) | What::Ending(_) | What::Loss(_) => None,
+            What::Unanswered(_) | What::Ending(_) | What::Loss(_) | What::Kept(_) => None,
         };
         if let Some(incident) = noticed {
             self.wait(Incident { interface: Some(event.interface.clone()), ..incident }, keep);
@@ -180,15 +180,29 @@ impl<'a> Keeper<'a> {
         let (due, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|one| one.due <= now);
         self.waiting = waiting;
-        for one in due {
-            take::take(self.shared, &one.incident, now, one.left_out);
-        }
+        due.iter().for_each(|one| self.write(one, now));
     }
 
     fn write_all(&mut self) {
         let now = clock::wall();
-        for one in std::mem::take(&mut self.waiting) {
-            take::take(self.shared, &one.incident, now, one.left_out);
+        std::mem::take(&mut self.waiting).iter().for_each(|one| self.write(one, now));
+    }
+
+    /// Writes an incident's packets, and tells where they are: whoever keeps what was noticed can
+    /// point at them.
+    fn write(&self, one: &Waiting, now: Wall) {
+        let Waiting { incident, left_out, .. } = one;
+        let taken = take::take(self.shared, incident, now, *left_out);
+        let handshake = incident.trigger == Trigger::SlowHandshake;
+        if !handshake && incident.trigger != Trigger::UnansweredSyn {
+            return;
+        }
+        let Some(flow) = incident.ends.flow() else { return };
+        for file in taken.files {
+            let kept = Kept { handshake, began: incident.from, flow, file: file.name };
+            let interface = file.interface.into();
+            let what = What::Kept(kept);
+            self.shared.wire.tell(WireEvent { interface, service: None, what });
         }
     }
 }

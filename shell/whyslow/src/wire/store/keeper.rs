@@ -26,7 +26,7 @@ use super::counters::{Counted, NotKept};
 use super::names::Names;
 use super::notices::Notices;
 use super::{gaps, rows};
-use crate::storage::{Batch, Db, EdgeBatch, WireBatch, WireEvent};
+use crate::storage::{Batch, Db, EdgeBatch, WireBatch, WireEvent, WireEvidence};
 use crate::wire::TapStatus;
 use crate::wire::event::What;
 use crate::wire::tap::Sight;
@@ -88,6 +88,7 @@ pub struct Keeper {
     notices: Notices,
     windows: Vec<(Arc<str>, Window)>,
     events: Vec<WireEvent>,
+    evidence: Vec<WireEvidence>,
     observations: Vec<Observation>,
     counted: Counted,
 }
@@ -131,6 +132,7 @@ impl Keeper {
             stored: of_taps,
             windows: Vec::new(),
             events: Vec::new(),
+            evidence: Vec::new(),
             observations: Vec::new(),
             counted: Counted::default(),
         }
@@ -153,6 +155,7 @@ impl Keeper {
             What::Unanswered(syns) => self.handle_unanswered(source, syns, None, at),
             What::Ending(ending) => self.handle_ending(source, ending, at),
             What::Loss(loss) => self.handle_loss(source, loss, at),
+            What::Kept(kept) => self.evidence.push(rows::evidence(kept)),
         }
     }
 
@@ -272,8 +275,10 @@ impl Keeper {
         self.notices.drain(&mut edge);
         let windows = std::mem::take(&mut self.windows);
         let events = std::mem::take(&mut self.events);
+        let evidence = std::mem::take(&mut self.evidence);
         let observations = std::mem::take(&mut self.observations);
-        Batch { edge, wire: WireBatch { windows, events }, observations, ..Batch::default() }
+        let wire = WireBatch { windows, events, evidence };
+        Batch { edge, wire, observations, ..Batch::default() }
     }
 
     /// Takes the windows that were closed.

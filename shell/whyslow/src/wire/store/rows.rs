@@ -10,7 +10,8 @@ use whyslow_wire::report::document::{EndingDocument, HandshakeDocument, Unanswer
 use whyslow_wire::segment::FlowKey;
 use whyslow_wire::windows::Client;
 
-use crate::storage::{WireEvent, WireKind};
+use crate::storage::{WireEvent, WireEvidence, WireKind};
+use crate::wire::event::Kept;
 
 /// Whether it is slow, or failed: of these all are wanted.
 pub(super) fn is_notable(handshake: &Handshake) -> bool {
@@ -44,6 +45,14 @@ pub(super) fn handshake(tap: &Arc<str>, of: &Handshake, client: &Client) -> Wire
         evidence: None,
         document: json(&HandshakeDocument::from(of)),
     }
+}
+
+/// Where the packets of what was told before are.
+pub(super) fn evidence(of: &Kept) -> WireEvidence {
+    let FlowKey { client, server } = of.flow;
+    let kind = if of.handshake { WireKind::Handshake } else { WireKind::Unanswered };
+    let id = WireEvent::id_of(kind, of.began, client, server);
+    WireEvidence { id, at: of.began, file: of.file.clone() }
 }
 
 /// SYNs without an answer, and why.
