@@ -17,9 +17,9 @@ use whyslow_wire::row::{Cell, Dimension, Totals};
 use super::edge::findings;
 use super::figures::{lasted, shortened, visible};
 use super::frame::{Frame, page, service_path, state};
-use super::model::edge::lead::{cells, sorted};
+use super::model::edge::lead::cells;
 use super::model::wire::filter::{Field, Filter};
-use super::model::wire::lead::{Facts, Lead, lead};
+use super::model::wire::lead::{Facts, Lead, lead, worst_first};
 use super::model::wire::rings::Ring;
 use super::model::wire::sum::{Capture, Line, Taken, lines, of};
 use super::when::{Span, rfc3339};
@@ -79,7 +79,7 @@ pub type Names<'a> = &'a dyn Fn(u32) -> String;
 impl Wire {
     /// Works out everything the page says.
     pub fn of(mut seen: Seen, filter: Filter) -> Self {
-        seen.findings = sorted(std::mem::take(&mut seen.findings));
+        seen.findings = worst_first(std::mem::take(&mut seen.findings));
         seen.readings = cells(&seen.readings).into_iter().cloned().collect();
         let cell = filter.cell();
         let all = cell.as_ref().map(|cell| of(&seen.windows, cell));

@@ -1,5 +1,7 @@
 //! The sentence the wire's page opens with: whose time slow handshakes were, from what was counted.
 
+use std::cmp::Reverse;
+
 use whyslow_model::reading::{Finding, Reading, Status};
 use whyslow_wire::row::{Cell, Dimension, Totals};
 
@@ -7,7 +9,7 @@ use super::filter::value;
 use super::sum::{Capture, Line, float, most, quantile_ms, share};
 use crate::web::pages::figures::{counted, percent, time};
 use crate::web::pages::model::RUNS_TO_JUDGE;
-use crate::web::pages::model::edge::lead::big;
+use crate::web::pages::model::edge::lead::{big, sorted};
 use crate::web::pages::model::standing::State;
 
 /// From which share of the slow handshakes on somebody is called the slow one.
@@ -45,6 +47,25 @@ pub struct Facts<'a> {
     pub cohorts: &'a [Line],
     /// What the taps gave and lost.
     pub capture: Capture,
+}
+
+/// The findings, the worst open one first. One trouble of clients is often found thrice, by network,
+/// by prefix and by name: then the one that names the fewest leads.
+pub fn worst_first(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut findings = sorted(findings);
+    let narrow = |f: &Finding| match (&f.cohort.rdns, &f.cohort.prefix) {
+        (Some(_), _) => 2,
+        (None, Some(_)) => 1,
+        (None, None) => 0,
+    };
+    let of_clients = |f: &Finding| f.closed.is_none() && f.code.starts_with("wire_client_");
+    let Some(first) = findings.first().filter(|f| of_clients(f)) else { return findings };
+    let lasting = first.readings / 2;
+    let alike = findings.iter().enumerate().filter(|(_, f)| of_clients(f) && f.readings >= lasting);
+    if let Some((at, _)) = alike.max_by_key(|(at, f)| (narrow(f), Reverse(*at))) {
+        findings[..=at].rotate_right(1);
+    }
+    findings
 }
 
 /// The lead: the worst open finding, else whose time slow handshakes were, or what cannot be seen.
@@ -190,8 +211,8 @@ fn incomplete(capture: Capture) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use whyslow_model::Wall;
     use whyslow_model::observation::{Cohort, Locus};
+    use whyslow_model::{Segment, Wall};
 
     use super::super::sum::tests::totals;
     use super::*;
@@ -203,6 +224,38 @@ mod tests {
 
     fn plain(text: &str) -> String {
         text.replace(['\u{202f}', '\u{a0}'], " ")
+    }
+
+    #[test]
+    fn of_one_trouble_found_thrice_the_narrowest_leads() {
+        let finding = |code: &str, readings, prefix: Option<&str>, rdns: Option<&str>| Finding {
+            id: code.to_owned(),
+            code: code.to_owned(),
+            cohort: Cohort {
+                asn: Some(1),
+                prefix: prefix.map(str::to_owned),
+                rdns: rdns.map(str::to_owned),
+                ..Cohort::default()
+            },
+            locus: Locus::default(),
+            opened: Wall::from_millis(0),
+            closed: None,
+            readings,
+            implicates: vec![Segment::Client],
+            text: String::new(),
+            evidence: Vec::new(),
+        };
+        let network = finding("wire_client_network_slow", 40, None, None);
+        let prefix = finding("wire_client_prefix_slow", 40, Some("10.0.0.0/24"), None);
+        let name = finding("wire_client_rdns_slow", 39, None, Some("*.x.example"));
+        let think = finding("wire_server_think_rose", 3, None, None);
+        let codes = |all: Vec<Finding>| worst_first(all).into_iter().map(|f| f.code).collect();
+        let found: Vec<String> = codes(vec![think.clone(), network.clone(), prefix.clone(), name]);
+        assert_eq!(found[0], "wire_client_rdns_slow");
+        assert_eq!(found[3], "wire_server_think_rose");
+        let brief = finding("wire_client_rdns_slow", 5, None, Some("*.x.example"));
+        let found: Vec<String> = codes(vec![brief, network, prefix, think]);
+        assert_eq!(found[0], "wire_client_prefix_slow", "the name's did not last as long");
     }
 
     #[test]
