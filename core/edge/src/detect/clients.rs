@@ -1,15 +1,16 @@
 //! Networks and prefixes whose requests spend longer on the client's side than others' do.
 
+use whyslow_model::notice::Pasts;
+use whyslow_model::notice::interval::{Share, above, share};
+use whyslow_model::notice::{About, ms, percent};
 use whyslow_model::observation::{Cohort, Locus};
 use whyslow_model::reading::{Against, Stat, Status};
 use whyslow_model::{Histogram, Segment};
 
 use super::view::View;
-use super::{Detector, Judge, Judgement, ms, percent};
+use super::{Detector, Judge, Judgement};
 use crate::record::EdgePhase;
 use crate::row::{ClientAsn, ClientPrefix, Totals};
-use whyslow_model::notice::Pasts;
-use whyslow_model::notice::interval::{Share, above, share};
 
 const LOOKS_AT: &str = "receiving the request, and receiving and sending the answer (which hold \
                         the client's pace, alone or mixed with the server's), of each client \
@@ -26,24 +27,28 @@ const ADVICE: &str = "Measure from inside that network and from outside it at on
                       round-trip times, and the way they take.";
 
 pub(super) const NETWORK: Detector = Detector {
-    code: "edge_client_network_slow",
-    summary: "Requests of one client network spend longer on the client's side than others' do, \
+    about: About {
+        code: "edge_client_network_slow",
+        summary: "Requests of one client network spend longer on the client's side than others' do, \
               while the servers answer them as fast as anybody's.",
-    looks_at: LOOKS_AT,
-    abnormal: ABNORMAL,
-    implicates: IMPLICATES,
-    advice: ADVICE,
+        looks_at: LOOKS_AT,
+        abnormal: ABNORMAL,
+        implicates: IMPLICATES,
+        advice: ADVICE,
+    },
     make: || Box::new(Clients { cells: networks, pasts: Pasts::default() }),
 };
 
 pub(super) const PREFIX: Detector = Detector {
-    code: "edge_client_prefix_slow",
-    summary: "Requests of one client prefix spend longer on the client's side than others' do, \
+    about: About {
+        code: "edge_client_prefix_slow",
+        summary: "Requests of one client prefix spend longer on the client's side than others' do, \
               while the servers answer them as fast as anybody's.",
-    looks_at: LOOKS_AT,
-    abnormal: ABNORMAL,
-    implicates: IMPLICATES,
-    advice: ADVICE,
+        looks_at: LOOKS_AT,
+        abnormal: ABNORMAL,
+        implicates: IMPLICATES,
+        advice: ADVICE,
+    },
     make: || Box::new(Clients { cells: prefixes, pasts: Pasts::default() }),
 };
 

@@ -4,26 +4,29 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use whyslow_model::Segment;
+use whyslow_model::notice::About;
+use whyslow_model::notice::interval::float;
+use whyslow_model::notice::{Pasts, Usual};
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Stat, Status};
 
 use super::view::View;
 use super::{Detector, Judge, Judgement};
 use crate::row::OTHER;
-use whyslow_model::notice::interval::float;
-use whyslow_model::notice::{Pasts, Usual};
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "edge_hits_fall",
-    summary: "A route is asked for much less than usual.",
-    looks_at: "the requests of each route of each pool, against the route's own last 60 windows, \
+    about: About {
+        code: "edge_hits_fall",
+        summary: "A route is asked for much less than usual.",
+        looks_at: "the requests of each route of each pool, against the route's own last 60 windows, \
                and against its last ten; where no route is asked for at all, the log has fallen \
                silent, and that is blind",
-    abnormal: "less than half of either past, and less by five times its spread and by five times \
+        abnormal: "less than half of either past, and less by five times its spread and by five times \
                what chance would do; 50 requests a window in the past, and 15 windows of it",
-    implicates: &[Segment::Dns, Segment::Cdn, Segment::Transit, Segment::Page],
-    advice: "Requests that never come were lost before the balancer: the name, the CDN, the way, \
+        implicates: &[Segment::Dns, Segment::Cdn, Segment::Transit, Segment::Page],
+        advice: "Requests that never come were lost before the balancer: the name, the CDN, the way, \
              or a page that no longer asks. Look from outside, and at other routes.",
+    },
     make: || Box::<Hits>::default(),
 };
 

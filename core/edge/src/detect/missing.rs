@@ -1,26 +1,29 @@
 //! Lines of the log that never arrived.
 
 use whyslow_model::Segment;
+use whyslow_model::notice::interval::share;
+use whyslow_model::notice::{About, percent};
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Stat, Status};
 
 use super::view::View;
-use super::{Detector, Judge, Judgement, percent};
-use whyslow_model::notice::interval::share;
+use super::{Detector, Judge, Judgement};
 
 pub(super) const CODE: &str = "edge_lines_missing";
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: CODE,
-    summary: "Lines of a balancer's log never arrive.",
-    looks_at: "the lines of each log that were seen, against those that the balancer numbered or \
+    about: About {
+        code: CODE,
+        summary: "Lines of a balancer's log never arrive.",
+        looks_at: "the lines of each log that were seen, against those that the balancer numbered or \
                that the kernel and whyslow's own limits own up to losing; blind where nothing can \
                tell",
-    abnormal: "half a percent of the lines or more are missing",
-    implicates: &[Segment::Vantage],
-    advice: "Use a stream socket in place of datagrams, or larger receive buffers; HAProxy drops \
+        abnormal: "half a percent of the lines or more are missing",
+        implicates: &[Segment::Vantage],
+        advice: "Use a stream socket in place of datagrams, or larger receive buffers; HAProxy drops \
              lines silently where a send would block. Until then every figure of this log is too \
              low.",
+    },
     make: || Box::<Missing>::default(),
 };
 

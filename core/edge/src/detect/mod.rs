@@ -20,11 +20,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use whyslow_model::Wall;
 use whyslow_model::limits::{EDGE_DETECT_WINDOWS_MAX, NOTICE_CELLS_MAX};
-use whyslow_model::notice::{Patience, Persistence};
+use whyslow_model::notice::{About, Patience, Persistence, percent};
 use whyslow_model::observation::{Cohort, Evidence, EvidenceKind, Locus};
 use whyslow_model::reading::{Against, Finding, Reading, Stat, Status};
-use whyslow_model::{Segment, Wall};
 
 use crate::completeness::Completeness;
 use crate::row::Row;
@@ -34,24 +34,14 @@ use view::{Pending, View};
 /// A detector's entry in the list.
 #[derive(Clone, Copy)]
 pub struct Detector {
-    /// The code of its readings and findings.
-    pub code: &'static str,
-    /// What it notices, in a few words.
-    pub summary: &'static str,
-    /// What it holds against what.
-    pub looks_at: &'static str,
-    /// From when on a reading is abnormal.
-    pub abnormal: &'static str,
-    /// The parts of the world that can explain it, likeliest first.
-    pub implicates: &'static [Segment],
-    /// What to look at next.
-    pub advice: &'static str,
+    /// What it says of itself.
+    pub about: About,
     make: fn() -> Box<dyn Judge>,
 }
 
 impl std::fmt::Debug for Detector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Detector").field("code", &self.code).finish_non_exhaustive()
+        f.debug_struct("Detector").field("about", &self.about).finish_non_exhaustive()
     }
 }
 
@@ -68,9 +58,9 @@ pub const ALL: &[Detector] = &[
     missing::DETECTOR,
 ];
 
-/// The detector of a code.
-pub fn find(code: &str) -> Option<&'static Detector> {
-    ALL.iter().find(|d| d.code == code)
+/// The codes of all of them.
+pub fn codes() -> Vec<String> {
+    ALL.iter().map(|d| d.about.code.to_owned()).collect()
 }
 
 /// Judges the cells of one kind, window after window; its state is bounded.
@@ -251,11 +241,11 @@ impl Detectors {
             self.counters.cells_refused += (judgements.len() - room) as u64;
             judgements.truncate(room);
             for judgement in judgements {
-                let reading = reading(detector.code, &view, &self.options, &judgement);
+                let reading = reading(detector.about.code, &view, &self.options, &judgement);
                 self.counters.readings += 1;
                 let text = judgement.text;
                 if let Some(changed) =
-                    self.persistence.handle_reading(detector.implicates, &reading, text)
+                    self.persistence.handle_reading(detector.about.implicates, &reading, text)
                 {
                     self.counters.opened += u64::from(changed.just_opened);
                     self.findings.push_back(changed.finding);
@@ -316,18 +306,6 @@ fn rows_reference(locus: &Locus) -> String {
     told.collect::<Vec<_>>().join("&")
 }
 
-/// A length of time as a sentence says it.
-pub(crate) fn ms(seconds: f64) -> String {
-    let ms = seconds * 1000.0;
-    if ms < 9.95 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
-}
-
-/// A share as a sentence says it.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    if percent < 9.95 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
-}
-
 /// The list as a page of Markdown: `docs/edge-notices.md`, which a test holds to it.
 pub fn page() -> String {
     let defaults = Options::default();
@@ -352,18 +330,7 @@ pub fn page() -> String {
         defaults.patience.of_last,
         defaults.patience.close_after,
     );
-    for d in ALL {
-        let segments: Vec<&str> = d.implicates.iter().map(|s| s.as_str()).collect();
-        page.push_str(&format!(
-            "\n## `{}`\n\n{}\n\n- Looks at: {}\n- Abnormal: {}\n- Implicates: {}\n- Look next: {}\n",
-            d.code,
-            d.summary,
-            d.looks_at,
-            d.abnormal,
-            segments.join(", "),
-            d.advice
-        ));
-    }
+    ALL.iter().for_each(|d| page.push_str(&d.about.section()));
     page
 }
 

@@ -1,26 +1,29 @@
 //! Requests that wait at the balancer for a free server.
 
 use whyslow_model::Segment;
+use whyslow_model::notice::interval::{above, share};
+use whyslow_model::notice::{About, ms, percent};
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::Status;
 
 use super::view::View;
-use super::{Detector, Judge, Judgement, ms, percent};
+use super::{Detector, Judge, Judgement};
 use crate::record::EdgePhase;
 use crate::row::Totals;
-use whyslow_model::notice::interval::{above, share};
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "edge_queueing",
-    summary: "Requests wait at the balancer for a free server.",
-    looks_at: "the time in the balancer's queue of each pool's requests; blind where the log does \
+    about: About {
+        code: "edge_queueing",
+        summary: "Requests wait at the balancer for a free server.",
+        looks_at: "the time in the balancer's queue of each pool's requests; blind where the log does \
                not tell it; where as many requests were tried again as waited, the wait was the \
                pause between tries, and nothing is said",
-    abnormal: "the lower end of the 95 % interval of the share that waits more than 10 ms is 5 % \
+        abnormal: "the lower end of the 95 % interval of the share that waits more than 10 ms is 5 % \
                or more; 30 requests",
-    implicates: &[Segment::Backend, Segment::Edge],
-    advice: "The pool is too small for what it is asked, or its servers are slower than usual and \
+        implicates: &[Segment::Backend, Segment::Edge],
+        advice: "The pool is too small for what it is asked, or its servers are slower than usual and \
              hold their places longer: look at server times first, then at connection limits.",
+    },
     make: || Box::<Queueing>::default(),
 };
 

@@ -2,30 +2,33 @@
 
 use std::sync::Arc;
 
+use whyslow_model::notice::interval::{Quantile, quantile, stat_ms};
+use whyslow_model::notice::{About, ms};
+use whyslow_model::notice::{Pasts, Usual};
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Stat, Status};
 use whyslow_model::{Histogram, Segment};
 
 use super::twins::answering;
 use super::view::View;
-use super::{Detector, Judge, Judgement, ms};
+use super::{Detector, Judge, Judgement};
 use crate::row::{OTHER, Totals};
-use whyslow_model::notice::interval::{Quantile, quantile, stat_ms};
-use whyslow_model::notice::{Pasts, Usual};
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "edge_route_regressed",
-    summary: "A route answers slower than it used to.",
-    looks_at: "connecting plus waiting for headers (the balancer's total where the log tells no \
+    about: About {
+        code: "edge_route_regressed",
+        summary: "A route answers slower than it used to.",
+        looks_at: "connecting plus waiting for headers (the balancer's total where the log tells no \
                phases) of each route of each pool, against the route's own last 60 windows that \
                were not abnormal; six hours of the new way make it the usual one",
-    abnormal: "the lower end of the 95 % interval of p90 or median lies above the past's median \
+        abnormal: "the lower end of the 95 % interval of p90 or median lies above the past's median \
                by 30 %, by 2 ms, and by four times the past's spread (MAD); 30 requests, and 15 \
                windows of past; not where leaving out the slowest server leaves the route as fast as \
                ever",
-    implicates: &[Segment::Route, Segment::Backend],
-    advice: "Look for what changed when it began: a release, a query without its index, a third \
+        implicates: &[Segment::Route, Segment::Backend],
+        advice: "Look for what changed when it began: a release, a query without its index, a third \
              party that the route waits for. All routes at once point at the pool.",
+    },
     make: || Box::<Regression>::default(),
 };
 

@@ -3,27 +3,30 @@
 use std::sync::Arc;
 
 use whyslow_model::Segment;
+use whyslow_model::notice::Pasts;
+use whyslow_model::notice::interval::share;
+use whyslow_model::notice::{About, percent};
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Status};
 
 use super::success::stat;
 use super::view::View;
-use super::{Detector, Judge, Judgement, percent};
+use super::{Detector, Judge, Judgement};
 use crate::row::Totals;
-use whyslow_model::notice::Pasts;
-use whyslow_model::notice::interval::share;
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "edge_retries",
-    summary: "Many requests have to be tried again or on another server.",
-    looks_at: "retries, redispatches and attempts that failed, a request, of each pool, against \
+    about: About {
+        code: "edge_retries",
+        summary: "Many requests have to be tried again or on another server.",
+        looks_at: "retries, redispatches and attempts that failed, a request, of each pool, against \
                the pool's own last 60 windows",
-    abnormal: "the lower end of the share's 95 % interval is 2 % or more, and 1 point, four times \
+        abnormal: "the lower end of the share's 95 % interval is 2 % or more, and 1 point, four times \
                the past's spread and the past's median above that median; 5 % where too little of \
                the past is known; 30 requests",
-    implicates: &[Segment::Backend, Segment::Host],
-    advice: "Connections are refused or time out: look at the named server first, whether it \
+        implicates: &[Segment::Backend, Segment::Host],
+        advice: "Connections are refused or time out: look at the named server first, whether it \
              runs, and whether its accept queue overflows.",
+    },
     make: || Box::<Retries>::default(),
 };
 

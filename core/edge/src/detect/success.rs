@@ -3,27 +3,30 @@
 use std::sync::Arc;
 
 use whyslow_model::Segment;
+use whyslow_model::notice::interval::{Share, share};
+use whyslow_model::notice::{About, percent};
+use whyslow_model::notice::{Pasts, Usual};
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Stat, Status};
 
 use super::view::View;
-use super::{Detector, Judge, Judgement, percent};
+use super::{Detector, Judge, Judgement};
 use crate::row::{OTHER, Totals};
-use whyslow_model::notice::interval::{Share, share};
-use whyslow_model::notice::{Pasts, Usual};
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "edge_hits_without_success",
-    summary: "Hits and their successes part: more answers than usual are errors.",
-    looks_at: "the share of each route's answers that are neither 1xx, 2xx nor 3xx, against the \
+    about: About {
+        code: "edge_hits_without_success",
+        summary: "Hits and their successes part: more answers than usual are errors.",
+        looks_at: "the share of each route's answers that are neither 1xx, 2xx nor 3xx, against the \
                route's own last 60 windows; requests that their client gave up (no code, 460, \
                499) do not count",
-    abnormal: "the lower end of the share's 95 % interval lies above the past's median by 2 \
+        abnormal: "the lower end of the share's 95 % interval lies above the past's median by 2 \
                points and four times its spread, and the share is twice the median; 50 requests, \
                and 15 windows of past",
-    implicates: &[Segment::Route, Segment::Backend],
-    advice: "Look at the codes: 5xx of one server is that server, of all is what they share; 4xx \
+        implicates: &[Segment::Route, Segment::Backend],
+        advice: "Look at the codes: 5xx of one server is that server, of all is what they share; 4xx \
              is a link, a client or a rule that changed.",
+    },
     make: || Box::<Success>::default(),
 };
 

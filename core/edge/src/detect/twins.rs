@@ -4,29 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use whyslow_model::limits::NOTICE_CELLS_MAX;
+use whyslow_model::notice::interval::stat_ms;
+use whyslow_model::notice::{About, ms};
 use whyslow_model::observation::Locus;
 use whyslow_model::reading::{Against, Status};
 use whyslow_model::{Histogram, Segment};
 
 use super::view::{Leaf, View};
-use super::{Detector, Judge, Judgement, ms};
+use super::{Detector, Judge, Judgement};
 use crate::contrast::{Contrast, Peers, REQUESTS_MIN, REQUESTS_P90_MIN, contrast, is_server};
 use crate::row::{OTHER, Totals};
-use whyslow_model::notice::interval::stat_ms;
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "edge_server_slower_than_twins",
-    summary: "A server answers a route slower than its twins do.",
-    looks_at: "connecting plus waiting for headers (the balancer's total where the log tells no \
+    about: About {
+        code: "edge_server_slower_than_twins",
+        summary: "A server answers a route slower than its twins do.",
+        looks_at: "connecting plus waiting for headers (the balancer's total where the log tells no \
                phases) of each server on each route, against the server in the middle of those \
                that serve the same route at the same time; with little traffic over up to twenty \
                windows together; servers that serve more than one and a half times as much as \
                their twins are not held against them",
-    abnormal: "p90 or median at least 1.5 times, and 2 ms, above the twin's, with 95 % intervals \
+        abnormal: "p90 or median at least 1.5 times, and 2 ms, above the twin's, with 95 % intervals \
                apart; 30 requests on either side (50 for the p90)",
-    implicates: &[Segment::Backend, Segment::Host],
-    advice: "Compare this server with a twin: CPU, memory, garbage collection, a cold cache, a \
+        implicates: &[Segment::Backend, Segment::Host],
+        advice: "Compare this server with a twin: CPU, memory, garbage collection, a cold cache, a \
              slow disk, a release that only it has.",
+    },
     make: || Box::<Twins>::default(),
 };
 

@@ -1,9 +1,10 @@
 //! What `HAProxy` writes of a connection that never became a session; manual, section 8.2.5.
 
+use whyslow_model::Segment;
+
 use super::haproxy::{Haproxy, Shape};
 use crate::format::Format;
 use crate::record::{End, Record};
-use whyslow_model::Segment;
 
 /// TLS handshakes that failed, headers of the PROXY protocol that were none.
 pub(super) const FORMAT: Format = Format {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use whyslow_model::Histogram;
 use whyslow_model::limits::EDGE_REPORT_NOTICES_MAX;
 use whyslow_model::notice::interval::float;
+use whyslow_model::notice::ms;
 
 use super::{Cell, Field, Group, Outcome, Table, Value};
 use crate::contrast::{Contrast, Peers, Slower, contrast, is_server};
-use crate::detect::ms;
 
 /// A server that answers slower than its twins do at comparable load.
 #[derive(Clone, Debug)]

@@ -2,10 +2,11 @@
 
 use whyslow_model::Segment;
 use whyslow_model::notice::interval::{Share, share};
+use whyslow_model::notice::{About, ms, percent};
 use whyslow_model::notice::{Pasts, Usual};
 use whyslow_model::reading::{Against, Status};
 
-use super::{Detector, Judge, Judgement, all, ms, name, ones, percent};
+use super::{Detector, Judge, Judgement, all, name, ones};
 use crate::row::{Cell, Dimension, Totals, Window};
 
 const LOOKS_AT: &str = "the share of slow handshakes of each cohort, against that of all others \
@@ -19,32 +20,38 @@ const ADVICE: &str = "Open the slowest one on the wire page: the gap that matter
                       client waited for itself, or its packets were under way.";
 
 pub(super) const NETWORK: Detector = Detector {
-    code: "wire_client_network_slow",
-    summary: "Slow handshakes are concentrated in one client network.",
-    looks_at: LOOKS_AT,
-    abnormal: ABNORMAL,
-    implicates: IMPLICATES,
-    advice: ADVICE,
+    about: About {
+        code: "wire_client_network_slow",
+        summary: "Slow handshakes are concentrated in one client network.",
+        looks_at: LOOKS_AT,
+        abnormal: ABNORMAL,
+        implicates: IMPLICATES,
+        advice: ADVICE,
+    },
     make: || Box::new(Cohorts { dimension: Dimension::Asn, pasts: Pasts::default() }),
 };
 
 pub(super) const PREFIX: Detector = Detector {
-    code: "wire_client_prefix_slow",
-    summary: "Slow handshakes are concentrated in one client prefix.",
-    looks_at: LOOKS_AT,
-    abnormal: ABNORMAL,
-    implicates: IMPLICATES,
-    advice: ADVICE,
+    about: About {
+        code: "wire_client_prefix_slow",
+        summary: "Slow handshakes are concentrated in one client prefix.",
+        looks_at: LOOKS_AT,
+        abnormal: ABNORMAL,
+        implicates: IMPLICATES,
+        advice: ADVICE,
+    },
     make: || Box::new(Cohorts { dimension: Dimension::Prefix, pasts: Pasts::default() }),
 };
 
 pub(super) const RDNS: Detector = Detector {
-    code: "wire_client_rdns_slow",
-    summary: "Slow handshakes are concentrated in clients whose names end alike.",
-    looks_at: LOOKS_AT,
-    abnormal: ABNORMAL,
-    implicates: IMPLICATES,
-    advice: ADVICE,
+    about: About {
+        code: "wire_client_rdns_slow",
+        summary: "Slow handshakes are concentrated in clients whose names end alike.",
+        looks_at: LOOKS_AT,
+        abnormal: ABNORMAL,
+        implicates: IMPLICATES,
+        advice: ADVICE,
+    },
     make: || Box::new(Cohorts { dimension: Dimension::Rdns, pasts: Pasts::default() }),
 };
 

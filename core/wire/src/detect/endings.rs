@@ -2,22 +2,25 @@
 
 use whyslow_model::Segment;
 use whyslow_model::notice::interval::share;
+use whyslow_model::notice::{About, percent};
 
 use super::past_share::PastShares;
-use super::{Detector, Judge, Judgement, name, ones, percent};
+use super::{Detector, Judge, Judgement, name, ones};
 use crate::row::{Cell, Dimension, Totals, Window};
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "wire_requests_abandoned",
-    summary: "Clients go away before their request, or before its answer: in no access log.",
-    looks_at: "the share of connections to each server that end during the handshake, after it \
+    about: About {
+        code: "wire_requests_abandoned",
+        summary: "Clients go away before their request, or before its answer: in no access log.",
+        looks_at: "the share of connections to each server that end during the handshake, after it \
                without a request, or with a request unanswered, against its own last 60 windows; \
                connections that carried no byte at all are health checks and not counted",
-    abnormal: "the lower end of the share's 95 % interval is 3 points and four times the past's \
+        abnormal: "the lower end of the share's 95 % interval is 3 points and four times the past's \
                spread above the past's median; 30 connections and 15 windows of past",
-    implicates: &[Segment::Backend, Segment::Client, Segment::Access],
-    advice: "Requests without an answer: the server is slower than its clients are patient. Before \
+        implicates: &[Segment::Backend, Segment::Client, Segment::Access],
+        advice: "Requests without an answer: the server is slower than its clients are patient. Before \
              a request: a client or a middlebox does not like the handshake.",
+    },
     make: || Box::<Endings>::default(),
 };
 

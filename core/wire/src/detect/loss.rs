@@ -2,22 +2,25 @@
 
 use whyslow_model::Segment;
 use whyslow_model::notice::interval::share;
+use whyslow_model::notice::{About, percent};
 
 use super::past_share::PastShares;
-use super::{Detector, Judge, Judgement, all, name, ones, percent};
+use super::{Detector, Judge, Judgement, all, name, ones};
 use crate::row::{Cell, Dimension, Totals, Window};
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "wire_loss_before_tap",
-    summary: "Packets of clients are lost, or overtaken, before they reach us.",
-    looks_at: "the share of handshakes in which a SYN came again unanswered or a hole in the \
+    about: About {
+        code: "wire_loss_before_tap",
+        summary: "Packets of clients are lost, or overtaken, before they reach us.",
+        looks_at: "the share of handshakes in which a SYN came again unanswered or a hole in the \
                client's bytes was filled later, of all clients and of each client network, \
                against its own last 60 windows",
-    abnormal: "the lower end of the share's 95 % interval is 3 points and four times the past's \
+        abnormal: "the lower end of the share's 95 % interval is 3 points and four times the past's \
                spread above the past's median; 30 handshakes and 15 windows of past",
-    implicates: &[Segment::Transit, Segment::Access],
-    advice: "All networks at once: look at our own uplink. One network: trace the way to it and \
+        implicates: &[Segment::Transit, Segment::Access],
+        advice: "All networks at once: look at our own uplink. One network: trace the way to it and \
              from it.",
+    },
     make: || Box::<Loss>::default(),
 };
 

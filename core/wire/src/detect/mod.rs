@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use whyslow_model::Segment;
 use whyslow_model::limits::NOTICE_CELLS_MAX;
-use whyslow_model::notice::{Patience, Persistence};
+use whyslow_model::notice::{About, Patience, Persistence, percent};
 use whyslow_model::observation::{Cohort, Evidence, EvidenceKind, Locus};
 use whyslow_model::reading::{Against, Finding, Reading, Stat, Status};
 
@@ -25,24 +25,14 @@ use crate::row::{Cell, Dimension, Totals, Window};
 /// A detector's entry in the list.
 #[derive(Clone, Copy)]
 pub struct Detector {
-    /// The code of its readings and findings.
-    pub code: &'static str,
-    /// What it notices, in a few words.
-    pub summary: &'static str,
-    /// What it holds against what.
-    pub looks_at: &'static str,
-    /// From when on a reading is abnormal.
-    pub abnormal: &'static str,
-    /// The parts of the world that can explain it, likeliest first.
-    pub implicates: &'static [Segment],
-    /// What to look at next.
-    pub advice: &'static str,
+    /// What it says of itself.
+    pub about: About,
     make: fn() -> Box<dyn Judge>,
 }
 
 impl std::fmt::Debug for Detector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Detector").field("code", &self.code).finish_non_exhaustive()
+        f.debug_struct("Detector").field("about", &self.about).finish_non_exhaustive()
     }
 }
 
@@ -57,9 +47,9 @@ pub const ALL: &[Detector] = &[
     endings::DETECTOR,
 ];
 
-/// The detector of a code.
-pub fn find(code: &str) -> Option<&'static Detector> {
-    ALL.iter().find(|d| d.code == code)
+/// The codes of all of them.
+pub fn codes() -> Vec<String> {
+    ALL.iter().map(|d| d.about.code.to_owned()).collect()
 }
 
 /// Judges the cells of one kind, window after window; its state is bounded.
@@ -174,8 +164,8 @@ impl Detectors {
                 judgements.extend(watch.cells.iter().map(blind));
             }
             for judgement in judgements {
-                let reading = reading(watch.detector.code, window, &self.options, &judgement);
-                let implicates = judgement.implicates.unwrap_or(watch.detector.implicates);
+                let reading = reading(watch.detector.about.code, window, &self.options, &judgement);
+                let implicates = judgement.implicates.unwrap_or(watch.detector.about.implicates);
                 let text = judgement.text;
                 if let Some(changed) = self.persistence.handle_reading(implicates, &reading, text) {
                     self.findings.push_back(changed.finding);
@@ -276,18 +266,6 @@ fn name(cell: &Cell) -> String {
     }
 }
 
-/// A length of time as a sentence says it.
-fn ms(seconds: f64) -> String {
-    let ms = seconds * 1000.0;
-    if ms < 9.95 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
-}
-
-/// A share as a sentence says it.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    if percent < 9.95 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
-}
-
 /// The list as a page of Markdown: `docs/wire-notices.md`, which a test holds to it.
 pub fn page() -> String {
     let Options { patience, completeness_min, .. } = Options::default();
@@ -307,18 +285,7 @@ pub fn page() -> String {
         patience.of_last,
         patience.close_after,
     );
-    for d in ALL {
-        let segments: Vec<&str> = d.implicates.iter().map(|s| s.as_str()).collect();
-        page.push_str(&format!(
-            "\n## `{}`\n\n{}\n\n- Looks at: {}\n- Abnormal: {}\n- Implicates: {}\n- Look next: {}\n",
-            d.code,
-            d.summary,
-            d.looks_at,
-            d.abnormal,
-            segments.join(", "),
-            d.advice
-        ));
-    }
+    ALL.iter().for_each(|d| page.push_str(&d.about.section()));
     page
 }
 

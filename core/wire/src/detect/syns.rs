@@ -2,20 +2,23 @@
 
 use whyslow_model::Segment;
 use whyslow_model::notice::interval::{Share, share};
+use whyslow_model::notice::{About, percent};
 use whyslow_model::reading::Status;
 
-use super::{Detector, Judge, Judgement, name, ones, percent};
+use super::{Detector, Judge, Judgement, name, ones};
 use crate::row::{Cell, Dimension, Totals, Window};
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "wire_unanswered_syns",
-    summary: "SYNs get no SYN-ACK: clients wait a second or more, and no log shows it.",
-    looks_at: "the share of connections to each server whose first SYN had no answer within the \
+    about: About {
+        code: "wire_unanswered_syns",
+        summary: "SYNs get no SYN-ACK: clients wait a second or more, and no log shows it.",
+        looks_at: "the share of connections to each server whose first SYN had no answer within the \
                engine's patience, with the cause where the kernel says it",
-    abnormal: "three or more, and the lower end of the share's 95 % interval is 0.2 % or more",
-    implicates: &[Segment::Host, Segment::Edge, Segment::Backend],
-    advice: "Accept queue full: the process does not accept fast enough, or its backlog is too \
+        abnormal: "three or more, and the lower end of the share's 95 % interval is 0.2 % or more",
+        implicates: &[Segment::Host, Segment::Edge, Segment::Backend],
+        advice: "Accept queue full: the process does not accept fast enough, or its backlog is too \
              small. Firewall: read its counters. Return path: the SYN-ACK left, look outside.",
+    },
     make: || Box::<Syns>::default(),
 };
 

@@ -3,21 +3,24 @@
 use whyslow_model::Segment;
 use whyslow_model::notice::Pasts;
 use whyslow_model::notice::interval::{quantile, stat_ms};
+use whyslow_model::notice::{About, ms};
 use whyslow_model::reading::{Against, Stat, Status};
 
-use super::{Detector, Judge, Judgement, ms, name, ones};
+use super::{Detector, Judge, Judgement, name, ones};
 use crate::row::{Cell, Dimension, Totals, Window};
 
 pub(super) const DETECTOR: Detector = Detector {
-    code: "wire_server_think_rose",
-    summary: "A server takes longer to answer a ClientHello than it used to.",
-    looks_at: "the time from the ClientHello to the server's first byte, per server: its p90 and \
+    about: About {
+        code: "wire_server_think_rose",
+        summary: "A server takes longer to answer a ClientHello than it used to.",
+        looks_at: "the time from the ClientHello to the server's first byte, per server: its p90 and \
                its median, against those of its own last 60 windows",
-    abnormal: "the lower end of the 95 % interval of either lies 50 %, 5 ms and four times the \
+        abnormal: "the lower end of the 95 % interval of either lies 50 %, 5 ms and four times the \
                past's spread above the past's; 30 handshakes and 15 windows of past",
-    implicates: &[Segment::Host, Segment::Backend, Segment::Edge],
-    advice: "Look at that host's processor and at what else it does; a new certificate or key type \
+        implicates: &[Segment::Host, Segment::Backend, Segment::Edge],
+        advice: "Look at that host's processor and at what else it does; a new certificate or key type \
              costs more to sign with.",
+    },
     make: || Box::<Think>::default(),
 };
 

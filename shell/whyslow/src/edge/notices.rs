@@ -34,11 +34,8 @@ impl Notices {
     /// Nothing noticed yet but the findings that are open in the store; windows are judged by
     /// `options`, whose service is left aside.
     pub fn of(db: &Db, options: Options) -> Self {
-        let query = FindingQuery {
-            codes: detect::ALL.iter().map(|d| d.code.to_owned()).collect(),
-            open_only: true,
-            ..FindingQuery::default()
-        };
+        let query =
+            FindingQuery { codes: detect::codes(), open_only: true, ..FindingQuery::default() };
         let open = db.findings(&query).unwrap_or_else(|error| {
             tracing::error!("findings that are open cannot be read: {error}");
             Vec::new()

@@ -1,8 +1,9 @@
 //! The engine as a whole: each language's strings over lines as real balancers write them.
 
+use whyslow_model::{Segment, Wall};
+
 use super::*;
 use crate::record::{EdgePhase, Mark, Span};
-use whyslow_model::{Segment, Wall};
 
 const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status \
                         $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";

@@ -15,18 +15,13 @@ use crate::storage::{FindingQuery, ReadingQuery};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
 
-/// The codes of all that the edge notices.
-pub(crate) fn edge_codes() -> Vec<String> {
-    whyslow_edge::detect::ALL.iter().map(|d| d.code.to_owned()).collect()
-}
-
 /// `GET /api/v1/readings`: what the edge's detectors said, newest first; by `code`, `status`,
 /// `from`, `to`.
 ///
 /// # Errors
 /// [`Problem`] for a parameter that makes no sense or a store that cannot be read.
 pub async fn readings(state: State<Arc<AppState>>, params: Params) -> Result<Response, Problem> {
-    readings_of(state, &params, edge_codes()).await
+    readings_of(state, &params, whyslow_edge::detect::codes()).await
 }
 
 /// `GET /api/v1/wire/readings`: the same of the wire's detectors.
@@ -37,7 +32,7 @@ pub async fn wire_readings(
     state: State<Arc<AppState>>,
     params: Params,
 ) -> Result<Response, Problem> {
-    readings_of(state, &params, crate::wire::store::codes()).await
+    readings_of(state, &params, whyslow_wire::detect::codes()).await
 }
 
 /// `GET /api/v1/findings`: what stayed abnormal at the edge, newest first; by `code`, `open`,
@@ -46,7 +41,7 @@ pub async fn wire_readings(
 /// # Errors
 /// As [`readings`].
 pub async fn findings(state: State<Arc<AppState>>, params: Params) -> Result<Response, Problem> {
-    findings_of(state, &params, edge_codes()).await
+    findings_of(state, &params, whyslow_edge::detect::codes()).await
 }
 
 /// `GET /api/v1/wire/findings`: the same of the wire.
@@ -57,7 +52,7 @@ pub async fn wire_findings(
     state: State<Arc<AppState>>,
     params: Params,
 ) -> Result<Response, Problem> {
-    findings_of(state, &params, crate::wire::store::codes()).await
+    findings_of(state, &params, whyslow_wire::detect::codes()).await
 }
 
 async fn readings_of(
@@ -117,11 +112,12 @@ mod tests {
 
     #[test]
     fn a_planes_address_takes_its_own_codes_alone() {
-        let of = |text: &str| wanted(&Params::parse(text.as_bytes()), edge_codes());
-        assert_eq!(of(""), Ok(edge_codes()));
-        let wire = crate::wire::store::codes();
-        assert!(wire.iter().all(|code| !edge_codes().contains(code)));
+        let of =
+            |text: &str| wanted(&Params::parse(text.as_bytes()), whyslow_edge::detect::codes());
+        assert_eq!(of(""), Ok(whyslow_edge::detect::codes()));
+        let wire = whyslow_wire::detect::codes();
+        assert!(wire.iter().all(|code| !whyslow_edge::detect::codes().contains(code)));
         assert!(of(&format!("code={}", wire[0])).is_err());
-        assert_eq!(of(&format!("code={}", edge_codes()[0])).unwrap().len(), 1);
+        assert_eq!(of(&format!("code={}", whyslow_edge::detect::codes()[0])).unwrap().len(), 1);
     }
 }

@@ -28,7 +28,6 @@ use whyslow_sys::clock;
 
 pub use counters::{Counted, NotKept};
 pub use keeper::{Clients, Keeper, Options, Source};
-pub(crate) use notices::codes;
 
 use super::Wire;
 use super::event::{Listener, What};

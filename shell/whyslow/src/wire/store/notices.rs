@@ -21,7 +21,8 @@ pub(super) struct Notices {
 impl Notices {
     /// Nothing noticed yet but the findings that are open in the store.
     pub(super) fn of(db: &Db, options: Options) -> Self {
-        let query = FindingQuery { codes: codes(), open_only: true, ..FindingQuery::default() };
+        let query =
+            FindingQuery { codes: detect::codes(), open_only: true, ..FindingQuery::default() };
         let open = db.findings(&query).unwrap_or_else(|error| {
             tracing::error!("findings that are open cannot be read: {error}");
             Vec::new()
@@ -52,9 +53,4 @@ impl Notices {
             into.findings.extend(std::iter::from_fn(|| detectors.poll_finding()));
         }
     }
-}
-
-/// The codes of all that the wire notices.
-pub(crate) fn codes() -> Vec<String> {
-    detect::ALL.iter().map(|d| d.code.to_owned()).collect()
 }

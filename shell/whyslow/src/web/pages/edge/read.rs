@@ -12,7 +12,6 @@ use super::{Seen, subject_server};
 use crate::edge::SourceStatus;
 use crate::edge::counters::Gauges;
 use crate::storage::{EdgeQuery, FindingQuery, ReadingQuery, StorageError};
-use crate::web::api::notices::edge_codes;
 use crate::web::pages::figures::counted;
 use crate::web::pages::model::edge::bins::width_of;
 use crate::web::pages::model::edge::filter::{Field, Fields, Filter};
@@ -61,7 +60,7 @@ impl Material {
         let readings = self.db.readings(&ReadingQuery {
             from: Some(Wall::from_millis(span.from_ms)),
             to: Some(Wall::from_millis(span.to_ms)),
-            codes: edge_codes(),
+            codes: whyslow_edge::detect::codes(),
             limit: READINGS,
             ..ReadingQuery::default()
         })?;
@@ -74,7 +73,7 @@ impl Material {
         Ok(self.db.findings(&FindingQuery {
             from: Some(Wall::from_millis(span.from_ms)),
             to: Some(Wall::from_millis(span.to_ms)),
-            codes: edge_codes(),
+            codes: whyslow_edge::detect::codes(),
             limit: FINDINGS,
             ..FindingQuery::default()
         })?)

@@ -43,8 +43,7 @@ impl Material {
             ..query
         });
         let kept = kept.map(|query| self.db.wire_events(&query)).transpose()?;
-        let codes: Vec<String> =
-            whyslow_wire::detect::ALL.iter().map(|d| d.code.to_owned()).collect();
+        let codes = whyslow_wire::detect::codes();
         Ok(Seen {
             windows: self.db.wire_windows(filter.get(Field::Tap), from, to)?,
             taps: taps.iter().map(|tap| tap.to_string()).collect(),
