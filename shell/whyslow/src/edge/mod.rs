@@ -12,15 +12,16 @@
 pub mod counters;
 mod gaps;
 mod handover;
-mod inputs;
+pub(crate) mod inputs;
 mod keeper;
 mod notices;
 mod reading;
-mod resume;
+pub(crate) mod resume;
 mod run;
 mod source;
 pub(crate) mod stop;
-mod worker;
+pub(crate) mod taker;
+pub(crate) mod worker;
 mod zone;
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ pub(super) const SPAN_S: u32 = 10;
 
 /// What is stored of a source, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Resume {
+pub(crate) struct Resume {
     /// The last revision number that was given.
     pub(super) revision: u32,
     /// Windows that start before cannot change any more.
@@ -45,7 +45,7 @@ pub(super) struct Resume {
 
 /// How far one file was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FilePlace {
+pub(crate) struct FilePlace {
     /// Its name when it was seen last.
     pub(super) path: PathBuf,
     /// Its device and number.
@@ -60,7 +60,7 @@ pub(super) struct FilePlace {
 
 /// A file that is not to be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct KnownFile {
+pub(crate) struct KnownFile {
     /// Its device and number.
     pub(super) id: FileId,
     /// So many of its first bytes have this digest.
@@ -71,7 +71,7 @@ pub(super) struct KnownFile {
 
 /// How far the journal was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct JournalPlace {
+pub(crate) struct JournalPlace {
     /// The entry to begin with.
     pub(super) from: String,
     /// The last entry that was counted.
@@ -100,7 +100,7 @@ impl Resume {
 
 /// The first line of each window that may still change, and of each file whose slow requests wait.
 #[derive(Debug, Default)]
-pub(super) struct Oldest {
+pub(crate) struct Oldest {
     windows: BTreeMap<i64, BTreeMap<FileId, u64>>,
     slow: BTreeMap<FileId, u64>,
     last_slow: Option<FileId>,

@@ -24,7 +24,7 @@ use super::resume::{self, Oldest, Resume, SPAN_S};
 use super::zone::Zoned;
 
 /// Device and number of a file.
-pub(super) type FileId = (u64, u64);
+pub(crate) type FileId = (u64, u64);
 
 /// How often a worker looks at the clocks and gives its counts to the others.
 const TICK: Duration = Duration::from_millis(200);
@@ -35,7 +35,7 @@ const ROWS_AT_ONCE: usize = 10_000;
 
 /// Where a line of a file lies.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lies {
+pub(crate) struct Lies {
     /// In which file.
     pub(super) file: FileId,
     /// Where it begins.

@@ -11,8 +11,9 @@ use whyslow_edge::framing::{Frame, Framer, Framing};
 use whyslow_sys::poll;
 
 use super::super::resume::{JournalPlace, Oldest, Resume};
-use super::super::run::{Ended, Place};
-use super::super::worker::{FileId, Lies, Worker};
+use super::super::stop::Stop;
+use super::super::taker::Taker;
+use super::super::worker::{FileId, Lies};
 
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -53,37 +54,54 @@ struct Cursor {
 /// The journal among the files of a source.
 const JOURNAL: FileId = (0, 0);
 
-pub(super) fn read(unit: &str, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
-    let before = worker.resume().and_then(|resume| resume.journal.clone());
+/// Follows a unit's messages until told to stop.
+///
+/// # Errors
+/// In words, why nothing is read; it is tried again.
+pub(crate) fn read(unit: &str, stop: &Stop, taker: &mut dyn Taker) -> Result<(), String> {
+    let before = taker.resume().and_then(|resume| resume.journal.clone());
     let mut journal = open(unit, before.as_ref().map(|before| &*before.from))?;
     let mut read =
         Read { counted_to: before.map(|before| Cursor::of(before.to)), ..Read::default() };
-    worker.gauge(|g| g.problem = None);
+    taker.handle_problem(None);
+    let ended = follow(&mut journal, &mut read, stop, taker);
+    match ended {
+        Ok(()) => taker.finish(&mut |oldest| Some(read.resume(oldest))),
+        Err(_) => taker.break_off(&mut |oldest| Some(read.resume(oldest))),
+    }
+    ended
+}
+
+fn follow(
+    journal: &mut Journalctl,
+    read: &mut Read,
+    stop: &Stop,
+    taker: &mut dyn Taker,
+) -> Result<(), String> {
     let mut framer = Framer::new(Framing::Lines);
     let mut ready = Vec::new();
     loop {
-        worker.tick_with(|oldest| Some(read.resume(oldest)));
-        if place.stop.is_told() {
-            worker.finish(|oldest| Some(read.resume(oldest)));
-            return Ok(Ended::Stopped);
+        taker.tick(false, &mut |oldest| Some(read.resume(oldest)));
+        if stop.is_told() {
+            return Ok(());
         }
         let n = poll::readable(&[journal.out.as_fd()], WAIT, &mut ready);
         if n.map_err(|e| format!("cannot wait for journalctl: {e}"))? == 0 {
             continue;
         }
         match journal.out.read(framer.room()) {
-            Ok(0) => return Err(ended(&mut journal)),
+            Ok(0) => return Err(ended(journal)),
             Ok(n) => {
                 framer.handle_read(n);
-                worker.count(|t| t.bytes += n as u64);
+                taker.handle_bytes(n as u64);
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(format!("cannot read from journalctl: {e}")),
         }
         while let Some(frame) = framer.poll_frame() {
             match frame {
-                Frame::Line(entry) => read.take(entry, worker),
-                Frame::TooLong | Frame::Broken => worker.count(|t| t.too_long += 1),
+                Frame::Line(entry) => read.take(entry, taker),
+                Frame::TooLong | Frame::Broken => taker.handle_no_line(),
             }
         }
     }
@@ -91,9 +109,9 @@ pub(super) fn read(unit: &str, place: &Place, worker: &mut Worker) -> Result<End
 
 impl Read {
     /// Takes one entry: its message is the line.
-    fn take(&mut self, entry: &[u8], worker: &mut Worker) {
+    fn take(&mut self, entry: &[u8], taker: &mut dyn Taker) {
         let Some(entry) = Entry::of(entry) else {
-            worker.count(|t| t.too_long += 1);
+            taker.handle_no_line();
             return;
         };
         self.entries += 1;
@@ -105,7 +123,7 @@ impl Read {
             slow_from: if again { u64::MAX } else { 0 },
             at_us: entry.realtime_us.and_then(|us| i64::try_from(us).ok()),
         };
-        if let Some(start_s) = worker.take(&entry.message, Some(lies)) {
+        if let Some(start_s) = taker.take(&entry.message, lies) {
             self.first.insert(start_s, entry.cursor.clone());
         }
         if !again || self.counted_to.as_ref().is_some_and(|to| to.text == entry.cursor) {

@@ -1,8 +1,8 @@
 //! The inputs there are, one file each.
 
 mod datagrams;
-mod files;
-mod journald;
+pub(crate) mod files;
+pub(crate) mod journald;
 pub mod kernel;
 mod stdin;
 mod stream;
@@ -17,13 +17,16 @@ use crate::config::Input;
 /// In words, why nothing is read; it is tried again.
 pub(super) fn read(place: &Place, worker: &mut Worker) -> Result<Ended, String> {
     match &place.config.input {
-        Input::Files(pattern) => files::read(pattern, place, worker),
+        Input::Files(pattern) => {
+            let from = place.config.read_from;
+            files::read(pattern, from, &place.stop, worker).map(|()| Ended::Stopped)
+        }
         Input::Stdin => stdin::read(place, worker),
         Input::SyslogTcp(address) => stream::read_tcp(*address, place, worker),
         Input::UnixStream(path) => stream::read_unix(path, place, worker),
         Input::SyslogUdp(address) => datagrams::read_udp(*address, place, worker),
         Input::UnixDgram(path) => datagrams::read_unix(path, place, worker),
-        Input::Journald(unit) => journald::read(unit, place, worker),
+        Input::Journald(unit) => journald::read(unit, &place.stop, worker).map(|()| Ended::Stopped),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::super::resume::{FilePlace, Resume};
-use super::super::super::worker::Worker;
+use super::super::super::taker::Taker;
 use super::follow::Follow;
 use super::known::Known;
 use super::{Files, names};
@@ -11,8 +11,8 @@ use super::{Files, names};
 impl Files {
     /// Finds the files of an earlier process again and goes on where it stopped. What was written
     /// of windows whose file is gone stays as it is stored.
-    pub(super) fn go_on(&mut self, worker: &mut Worker) {
-        let Some(resume) = worker.resume().cloned() else { return };
+    pub(super) fn go_on(&mut self, taker: &mut dyn Taker) {
+        let Some(resume) = taker.resume().cloned() else { return };
         self.first = false;
         self.known = Known::stored(resume.known.as_deref().unwrap_or_default());
         for (index, place) in resume.files.iter().enumerate() {
@@ -24,23 +24,23 @@ impl Files {
                     follow.go_on(place.to, slow_from, begins);
                     // Until they are read again they are where to go on from, should we end now.
                     for (start_s, _, from) in windows {
-                        worker.oldest().remember(*start_s, follow.id, *from);
+                        taker.oldest().remember(*start_s, follow.id, *from);
                     }
                     if slow_from < place.to {
-                        worker.oldest().note_slow(follow.id, slow_from);
+                        taker.oldest().note_slow(follow.id, slow_from);
                     }
                     place.path.clone_into(&mut follow.base);
                     self.follows.push(follow);
                 }
                 // Nothing was ever seen of it.
                 None if place.head_bytes == 0 => {}
-                None => gone(place, &resume, index, worker),
+                None => gone(place, &resume, index, taker),
             }
         }
         // Before anything newer is read, so that all find their windows open.
         self.first = resume.known.is_none();
         for (path, base) in self.look_around(false) {
-            self.add(&path, &base, worker);
+            self.add(&path, &base, taker);
         }
         self.first = false;
     }
@@ -66,9 +66,9 @@ impl Files {
 }
 
 /// A file of which lines were counted is not to be found.
-fn gone(place: &FilePlace, resume: &Resume, index: usize, worker: &mut Worker) {
-    worker.count(|t| t.unsure += 1);
-    worker.freeze(resume.windows_of(index));
+fn gone(place: &FilePlace, resume: &Resume, index: usize, taker: &mut dyn Taker) {
+    taker.handle_unsure();
+    taker.freeze(&mut resume.windows_of(index));
     tracing::warn!(
         "{} is not what it was when it was read last, and no copy of it is there: lines written \
          since may be lost",

@@ -9,7 +9,8 @@ use std::time::Instant;
 use whyslow_edge::framing::{Framer, Framing};
 
 use super::super::super::resume::FilePlace;
-use super::super::super::worker::{FileId, Lies, Worker};
+use super::super::super::taker::Taker;
+use super::super::super::worker::{FileId, Lies};
 use super::contents::Contents;
 use super::known::{Head, digest};
 
@@ -96,17 +97,17 @@ impl Follow {
 
     /// Looks up the time of the first line that is not read yet, as soon as there is one. A file
     /// whose first lines bear no time is read at once.
-    pub(super) fn peek(&mut self, worker: &mut Worker) {
+    pub(super) fn peek(&mut self, taker: &mut dyn Taker) {
         if self.at_us.is_none() {
             let bytes = self.contents.peek_at(64 << 10, self.framer.position());
             let mut lines = bytes.split(|b| *b == b'\n').take(20);
-            let time = lines.find_map(|line| worker.time_of(line));
+            let time = lines.find_map(|line| taker.time_of(line));
             self.at_us = time.or((!bytes.is_empty()).then_some(i64::MIN));
         }
     }
 
     /// Reads a piece and hands out its lines.
-    pub(super) fn turn(&mut self, worker: &mut Worker) -> io::Result<Turn> {
+    pub(super) fn turn(&mut self, taker: &mut dyn Taker) -> io::Result<Turn> {
         let from = self.framer.read_to();
         let size = self.contents.len();
         if size.is_some_and(|size| size < from) || !self.is_the_same()? {
@@ -127,24 +128,24 @@ impl Follow {
         }
         self.framer.handle_read(n);
         self.learn_head()?;
-        worker.count(|t| t.bytes += n as u64);
+        taker.handle_bytes(n as u64);
         let mut lies = self.next_line();
         while let Some(frame) = self.framer.poll_frame() {
-            worker.handle_frame_of(frame, lies);
+            taker.take_frame(frame, lies);
             lies.begins = self.framer.position();
             if lies.begins < self.counted_to {
                 lies = self.next_line();
             }
         }
-        self.at_us = worker.last_at_us().or(self.at_us);
+        self.at_us = taker.last_at_us().or(self.at_us);
         Ok(Turn::Read)
     }
 
     /// Hands out a last line that never got its line feed.
-    pub(super) fn finish(&mut self, worker: &mut Worker) {
+    pub(super) fn finish(&mut self, taker: &mut dyn Taker) {
         let lies = self.next_line();
         if let Some(frame) = self.framer.poll_rest() {
-            worker.handle_frame_of(frame, lies);
+            taker.take_frame(frame, lies);
         }
     }
 

@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use whyslow_model::limits::EDGE_FILES_MAX;
 
 use super::super::resume::{Oldest, Resume};
-use super::super::run::{Ended, Place};
-use super::super::worker::{FileId, Worker};
+use super::super::stop::Stop;
+use super::super::taker::Taker;
+use super::super::worker::FileId;
 use crate::config::ReadFrom;
 use follow::{Follow, Turn};
 use known::Known;
@@ -49,20 +50,31 @@ struct Files {
     read_from: ReadFrom,
 }
 
-pub(super) fn read(pattern: &Path, place: &Place, worker: &mut Worker) -> Result<Ended, String> {
-    let mut files = Files::new(pattern, place.config.read_from);
-    files.begin(worker)?;
+/// Follows the files that a pattern names until told to stop.
+///
+/// # Errors
+/// In words, why nothing is read; it is tried again.
+pub(crate) fn read(
+    pattern: &Path,
+    read_from: ReadFrom,
+    stop: &Stop,
+    taker: &mut dyn Taker,
+) -> Result<(), String> {
+    let mut files = Files::new(pattern, read_from);
+    files.begin(taker)?;
     loop {
-        if place.stop.is_told() {
-            worker.finish(|oldest| Some(files.resume(oldest)));
-            return Ok(Ended::Stopped);
+        if stop.is_told() {
+            taker.finish(&mut |oldest| Some(files.resume(oldest)));
+            return Ok(());
         }
-        worker.tick_with(|oldest| Some(files.resume(oldest)));
+        taker.tick(false, &mut |oldest| Some(files.resume(oldest)));
         if files.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-            files.look(worker)?;
+            files.look(taker).inspect_err(|_| {
+                taker.break_off(&mut |oldest| Some(files.resume(oldest)));
+            })?;
         }
-        if worker.is_behind() || !files.turn(worker) {
-            place.stop.rest(REST);
+        if taker.is_behind() || !files.turn(taker) {
+            stop.rest(REST);
         }
     }
 }
@@ -82,10 +94,10 @@ impl Files {
 
     /// Finds the files, and has their place stored before anything is read: what is rotated away
     /// from then on is found again, whenever the process is killed.
-    fn begin(&mut self, worker: &mut Worker) -> Result<(), String> {
-        self.go_on(worker);
-        self.look(worker)?;
-        worker.tick_at_once(|oldest| Some(self.resume(oldest)));
+    fn begin(&mut self, taker: &mut dyn Taker) -> Result<(), String> {
+        self.go_on(taker);
+        self.look(taker)?;
+        taker.tick(true, &mut |oldest| Some(self.resume(oldest)));
         Ok(())
     }
 
@@ -102,7 +114,7 @@ impl Files {
     }
 
     /// Looks at the directory: finds new files, and those that lost their name.
-    fn look(&mut self, worker: &mut Worker) -> Result<(), String> {
+    fn look(&mut self, taker: &mut dyn Taker) -> Result<(), String> {
         self.looked = Some(Instant::now());
         let found = names::matching(&self.pattern)
             .map_err(|e| format!("cannot look for {}: {e}", self.pattern.display()))?;
@@ -110,7 +122,7 @@ impl Files {
             .is_empty()
             .then(|| format!("there is no file {}", self.pattern.display()))
             .filter(|_| self.follows.is_empty());
-        worker.gauge(|g| g.problem = problem);
+        taker.handle_problem(problem);
         let mut renamed = Vec::new();
         for follow in &mut self.follows {
             let named = found.iter().any(|(path, id)| *path == follow.path && *id == follow.id);
@@ -125,12 +137,12 @@ impl Files {
             }
         }
         for (path, now) in renamed {
-            self.add_newer(&path, &now, worker);
+            self.add_newer(&path, &now, taker);
         }
         for (path, id) in &found {
             let known = || Follow::open(path, 0).is_ok_and(|file| self.known.has_number(&file));
             if self.follows.iter().all(|f| f.id != *id) && !known() {
-                self.add(path, path, worker);
+                self.add(path, path, taker);
             }
         }
         let strays = self.look_around(true);
@@ -138,33 +150,33 @@ impl Files {
             self.around.contains_key(&id) || found.iter().any(|(_, named)| *named == id)
         });
         for (path, base) in strays {
-            self.add(&path, &base, worker);
+            self.add(&path, &base, taker);
         }
         self.first = false;
-        self.forget(worker);
+        self.forget(taker);
         let behind = self.follows.iter().map(Follow::behind).sum();
         let files = self.follows.len() as u64;
-        worker.gauge(|g| (g.files, g.behind_bytes) = (files, behind));
+        taker.handle_files(files, behind);
         Ok(())
     }
 
     /// Follows what rotation made of a file since it called an older one `than`: files that came
     /// and lost their name while nobody looked.
-    fn add_newer(&mut self, base: &Path, than: &Path, worker: &mut Worker) {
+    fn add_newer(&mut self, base: &Path, than: &Path, taker: &mut dyn Taker) {
         for path in names::newer(base, than) {
             let Ok(file) = Follow::open(&path, 0) else { continue };
             let followed = self.follows.iter().any(|f| f.id == file.id);
             if !followed && !self.known.has(&file) {
-                self.add(&path, base, worker);
+                self.add(&path, base, taker);
             }
         }
     }
 
     /// Begins to follow a file that was called `base` before any rotation.
-    fn add(&mut self, path: &Path, base: &Path, worker: &mut Worker) {
+    fn add(&mut self, path: &Path, base: &Path, taker: &mut dyn Taker) {
         if self.follows.len() >= EDGE_FILES_MAX {
             let told = format!("more than {EDGE_FILES_MAX} files; the rest is not read");
-            worker.gauge(|g| g.problem = Some(told));
+            taker.handle_problem(Some(told));
             return;
         }
         let from_end = self.first && self.read_from == ReadFrom::End;
@@ -177,7 +189,7 @@ impl Files {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return,
             Err(e) => {
                 let told = format!("cannot read {}: {e}", path.display());
-                worker.gauge(|g| g.problem = Some(told));
+                taker.handle_problem(Some(told));
                 return;
             }
         };
@@ -197,14 +209,14 @@ impl Files {
 
     /// Lets go of files that lost their name, have been silent since, and hold no line of a window
     /// that may still change.
-    fn forget(&mut self, worker: &mut Worker) {
+    fn forget(&mut self, taker: &mut dyn Taker) {
         let known = &mut self.known;
         self.follows.retain_mut(|follow| {
             let over = follow.orphan_since.is_some_and(|since| since.elapsed() > ORPHAN_FOR)
                 && follow.behind() == 0;
-            let stays = !over || worker.oldest().has(follow.id);
+            let stays = !over || taker.oldest().has(follow.id);
             if !stays {
-                follow.finish(worker);
+                follow.finish(taker);
                 known.add(follow);
             }
             stays
@@ -213,42 +225,42 @@ impl Files {
 
     /// Reads a piece: of the file whose next lines are the oldest, as long as some are behind; a
     /// piece of each after that. False where nothing new is there.
-    fn turn(&mut self, worker: &mut Worker) -> bool {
-        self.follows.iter_mut().filter(|f| !f.caught_up).for_each(|f| f.peek(worker));
+    fn turn(&mut self, taker: &mut dyn Taker) -> bool {
+        self.follows.iter_mut().filter(|f| !f.caught_up).for_each(|f| f.peek(taker));
         let behind = (0..self.follows.len()).filter(|i| !self.follows[*i].caught_up);
         // What has no line yet will have newer ones than all others.
         let oldest = behind.min_by_key(|i| self.follows[*i].at_us.unwrap_or(i64::MAX));
         if let Some(oldest) = oldest {
-            self.turn_of(oldest, worker);
+            self.turn_of(oldest, taker);
             return true;
         }
         let mut any = false;
         for index in 0..self.follows.len() {
-            any |= self.turn_of(index, worker);
+            any |= self.turn_of(index, taker);
         }
         any
     }
 
-    fn turn_of(&mut self, index: usize, worker: &mut Worker) -> bool {
+    fn turn_of(&mut self, index: usize, taker: &mut dyn Taker) -> bool {
         let follow = &mut self.follows[index];
-        match follow.turn(worker) {
+        match follow.turn(taker) {
             Ok(Turn::Read) => true,
             Ok(Turn::AtEnd) => {
                 if follow.is_cut() {
                     follow.go_on(0, 0, std::iter::empty());
-                    worker.count(|t| t.unsure += 1);
+                    taker.handle_unsure();
                     let name = follow.path.display();
                     tracing::warn!("{name} ends before what was read of it when it was not packed");
                 }
                 false
             }
             Ok(Turn::Truncated) => {
-                self.truncated(index, worker);
+                self.truncated(index, taker);
                 true
             }
             Err(e) => {
                 let told = format!("cannot read {}: {e}", follow.path.display());
-                worker.gauge(|g| g.problem = Some(told));
+                taker.handle_problem(Some(told));
                 follow.caught_up = true;
                 false
             }
@@ -256,22 +268,22 @@ impl Files {
     }
 
     /// Reads the last lines of a truncated file in the copy that was made of it, then begins anew.
-    fn truncated(&mut self, index: usize, worker: &mut Worker) {
+    fn truncated(&mut self, index: usize, taker: &mut dyn Taker) {
         let follow = &mut self.follows[index];
         match follow.copy(names::siblings(&follow.base)) {
             Some(mut copy) => {
-                worker.oldest().rename(follow.id, copy.id);
-                while copy.turn(worker).is_ok_and(|turn| turn == Turn::Read) {}
-                copy.finish(worker);
+                taker.oldest().rename(follow.id, copy.id);
+                while copy.turn(taker).is_ok_and(|turn| turn == Turn::Read) {}
+                copy.finish(taker);
                 // It is kept as long as windows may still change that it holds lines of.
                 copy.orphan_since = Some(Instant::now());
                 let (base, name) = (follow.base.clone(), copy.path.clone());
                 self.known.remove(copy.id);
                 self.follows.push(copy);
-                self.add_newer(&base, &name, worker);
+                self.add_newer(&base, &name, taker);
             }
             None if follow.position() > 0 => {
-                worker.count(|t| t.unsure += 1);
+                taker.handle_unsure();
                 tracing::warn!(
                     "{} was truncated, and no copy of it is there: lines written just before may \
                      be lost",

@@ -24,7 +24,7 @@ use crate::edge::counters::{Counted, Tally};
 use crate::edge::keeper::{Harvest, Keeper};
 use crate::edge::reading::Reading;
 use crate::edge::stop::Stop;
-use crate::edge::worker::Parts;
+use crate::edge::worker::{Parts, Worker};
 use crate::edge::zone::Zoned;
 use crate::edge::{Notices, World, stored_place};
 use crate::edge_out::Outputs;
