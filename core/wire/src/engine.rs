@@ -56,7 +56,8 @@ pub struct Counters {
     pub flows: u64,
     /// Openings told.
     pub openings: u64,
-    /// Segments of connections that are not known and do not begin with them.
+    /// Segments of connections that are not known and do not begin with them, and those whose two
+    /// ends are one.
     pub strays: u64,
     /// Segments that cannot be of their connection, or that the tap saw twice.
     pub ignored: u64,
@@ -200,7 +201,9 @@ impl Engine {
                 return;
             }
         };
-        if reset {
+        // Of a socket that talks to itself, or forged: nothing tells its two sides apart.
+        let to_itself = from == to;
+        if reset || to_itself {
             self.counters.strays += 1;
             return;
         }

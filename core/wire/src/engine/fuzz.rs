@@ -7,9 +7,9 @@ use crate::segment::{self, Flags, Segment};
 use whyslow_model::Wall;
 
 /// Takes bytes as a script of segments, each a header of ten bytes and its payload: control (1: by
-/// the server, 2 and 4: which connection, 8: cut to half, 16: without stamps), flags, how far its
-/// number and its acknowledgment are from where they ought to be, tenths of a millisecond since the
-/// last one, and the payload's length.
+/// the server, 2 and 4: which connection, 8: cut to half, 16: without stamps, 32: the direction is
+/// told, 64: to the end that sends it), flags, how far its number and its acknowledgment are from
+/// where they ought to be, tenths of a millisecond since the last one, and the payload's length.
 pub fn fuzz_wire_engine(data: &[u8]) {
     let mut engine = Engine::new(Options::default(), 1);
     let mut next = [[0xffff_ff00_u32, 0x1234_5678]; 4];
@@ -61,7 +61,8 @@ pub fn fuzz_wire_engine(data: &[u8]) {
 fn addresses(control: u8) -> (SocketAddr, SocketAddr) {
     let client = SocketAddr::from(([192, 0, 2, 1], 40_000 + u16::from(control >> 1 & 3)));
     let server = SocketAddr::from(([198, 51, 100, 1], 443));
-    if control & 1 == 0 { (client, server) } else { (server, client) }
+    let (from, to) = if control & 1 == 0 { (client, server) } else { (server, client) };
+    (from, if control & 64 == 0 { to } else { from })
 }
 
 /// What holds of every event.

@@ -56,6 +56,20 @@ fn answered_syns_of_a_flood_stay_half_open_and_are_forgotten() {
 }
 
 #[test]
+fn a_packet_from_an_end_to_itself_begins_no_connection() {
+    let mut wire = Wire::new();
+    wire.connect(1).client(&client_hello(&[])).send(true, Flags::FIN | Flags::ACK, &[]);
+    let mut engine = Engine::new(Options::default(), 7);
+    for segment in wire.segments() {
+        engine.segment(&Segment { from: segment.to, ..segment });
+    }
+    assert_eq!((engine.counters().strays, engine.counters().segments), (5, 5));
+    assert_eq!(engine.under_way(), (0, 0));
+    engine.finish(wire.now());
+    assert!(engine.poll().is_none());
+}
+
+#[test]
 fn the_oldest_opening_goes_when_there_are_too_many() {
     let mut wire = Wire::new();
     wire.connect(1);
