@@ -295,11 +295,13 @@ impl Open {
             } else if nanos(since, now) >= OVERDUE_NS {
                 me.overdue = None;
                 let seen = me.packets > 0;
+                // Bytes before them may have come after the acknowledgment.
+                let at = me.wrote.map_or(since, |wrote| since.max(wrote));
                 let acked = peer.acked;
                 let mut stream = std::mem::take(&mut me.stream);
                 self.gaps.unseen_bytes += stream.skip(to, |offset, chunk| {
                     if seen {
-                        self.feed(Input { from, at: since, offset, chunk, acked, room });
+                        self.feed(Input { from, at, offset, chunk, acked, room });
                     }
                 });
                 self.end(from).stream = stream;

@@ -66,6 +66,26 @@ fn bytes_that_only_the_tap_missed_are_skipped_and_counted() {
 }
 
 #[test]
+fn bytes_that_the_tap_missed_are_not_there_before_those_in_front_of_them() {
+    let mut wire = Wire::new();
+    begin_1_3(&mut wire).wait_ms(1).server(&flight_1_3());
+    let mut server = wire.packets.pop().unwrap();
+    // A card swaps the directions, and the tap misses the second half of the flight.
+    wire.wait_us(100).ack(true).wait_us(1200);
+    let half = server.payload.len() / 2;
+    server.payload.truncate(half);
+    server.len = u32::try_from(half).unwrap();
+    server.at = wire.now();
+    wire.packets.push(server);
+    wire.wait_ms(20).client(&[ccs(), sealed(53)].concat()).wait_ms(600);
+    let o = opening(&wire);
+    assert_eq!(o.gaps.unseen_bytes, (flight_1_3().len() - half) as u64);
+    let flight = o.flight.unwrap();
+    assert_eq!(flight.span.first, flight.span.last);
+    near(ms(flight.span.last, o.reply.unwrap().span.first), 20.0);
+}
+
+#[test]
 fn a_capture_cut_short_by_its_snap_length_still_gives_the_times() {
     let mut wire = Wire::new();
     begin_1_3(&mut wire).wait_ms(30).server(&flight_1_3()).wait_ms(50).ack(true);
