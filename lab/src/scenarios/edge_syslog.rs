@@ -17,7 +17,7 @@ use crate::log::{self, Windows};
 use crate::peer::{Peer, free_port};
 use crate::scenario::{Need, Scenario};
 use crate::up::Up;
-use crate::world::World;
+use crate::world::{World, must};
 
 /// See the module.
 pub const SCENARIO: Scenario = Scenario {
@@ -73,8 +73,9 @@ fn relayed(world: &World) -> Result<()> {
     ways.iter().try_for_each(|name| is_stored(world, name, &written))
 }
 
-/// Lines reach a journald in a mount namespace of its own, where whyslow runs too: some are in
-/// stored windows and some are not when it is killed, some come while it is down and some after.
+/// Lines reach a journald in a mount namespace of its own, where whyslow runs too: some come when
+/// it was killed before it stored anything, some are in stored windows and some are not when it is
+/// killed again, some come while it is down and some after.
 fn journal(world: &World) -> Result<()> {
     let script = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/log/journal && \
                   mkdir -p /run/systemd/journal /run/log/journal && \
@@ -94,14 +95,19 @@ fn journal(world: &World) -> Result<()> {
         command.args(["up", "--config", &config]);
         Up::run(world, address, &mut command)
     };
+    // What was there before whyslow is not read.
+    send(&sender, 3, &mut Windows::new())?;
+    journald.until(|| holds(pid, 3))?;
     let mut up = start()?;
-    // journalctl begins where the journal ends when it starts: what is no request tells when.
-    up.wait("the journal to be followed", PATIENCE, || {
-        sender.send(b"<134>Jan  1 00:00:00 haproxy[1]: are you there")?;
-        Ok((of(&up, "lb")?["lines"]["rejected"] != 0).then_some(()))
+    up.wait("a place to be stored", PATIENCE, || {
+        ensure!(parsed(&of(&up, "lb")?)? == 0, "lines of before are read");
+        Ok(is_noted(world).then_some(()))
     })?;
+    up.peer.signal("KILL")?;
+    up.peer.ended(PATIENCE)?;
     let mut written = Windows::new();
     send(&sender, LINES, &mut written)?;
+    let mut up = start()?;
     up.wait("the first window to be stored", PATIENCE, || {
         let report = up.json("/api/v1/edge?by=vip&r=15m")?;
         Ok(report["groups"].as_array().is_some_and(|groups| !groups.is_empty()).then_some(()))
@@ -122,6 +128,21 @@ fn journal(world: &World) -> Result<()> {
     up.peer.signal("TERM")?;
     up.peer.ended(PATIENCE)?;
     is_stored(world, "lb", &written)
+}
+
+/// Whether the journal holds so many entries of the sender.
+fn holds(pid: u32, entries: usize) -> Result<bool> {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--mount=/proc/{pid}/ns/mnt"));
+    command.args(["journalctl", "--quiet", "--output=cat", "SYSLOG_IDENTIFIER=haproxy"]);
+    Ok(must(&mut command)?.lines().count() == entries)
+}
+
+/// Whether it is noted from where the journal is read after a restart.
+fn is_noted(world: &World) -> bool {
+    let files = ["resume.db", "resume.db-wal"].map(|name| world.path(&format!("data/{name}")));
+    let holds = |bytes: Vec<u8>| bytes.windows(9).any(|some| some == b"\"journal\"");
+    files.iter().any(|file| std::fs::read(file).is_ok_and(holds))
 }
 
 fn is_stored(world: &World, source: &str, written: &Windows) -> Result<()> {

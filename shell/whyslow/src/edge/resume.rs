@@ -72,9 +72,9 @@ pub(crate) struct KnownFile {
 /// How far the journal was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JournalPlace {
-    /// The entry to begin with.
+    /// The entry to begin with; empty before any was read, when it is the one after `to`.
     pub(super) from: String,
-    /// The last entry that was counted.
+    /// The last entry that was counted, or that is not to be; empty where there was none.
     pub(super) to: String,
 }
 

@@ -149,6 +149,7 @@ pub(super) fn worker(place: &Place) -> Worker {
         rereads: rereads(config),
         frontier: Arc::clone(&place.frontier),
         resume,
+        db: place.world.db.clone(),
     })
 }
 

@@ -44,6 +44,9 @@ pub(crate) trait Taker {
     /// Where reading stopped before.
     fn resume(&self) -> Option<&Resume>;
 
+    /// Whether a place in the journal is kept: one that outlives a kill.
+    fn keeps_journal(&self) -> bool;
+
     /// The first lines of windows that may still change.
     fn oldest(&mut self) -> &mut Oldest;
 
@@ -103,6 +106,10 @@ impl Taker for Worker {
 
     fn resume(&self) -> Option<&Resume> {
         Self::resume(self)
+    }
+
+    fn keeps_journal(&self) -> bool {
+        self.stored_place().is_some_and(|place| place.journal.is_some())
     }
 
     fn oldest(&mut self) -> &mut Oldest {

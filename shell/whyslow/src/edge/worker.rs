@@ -21,7 +21,9 @@ use super::counters::{self, Gauges, Tally};
 use super::keeper::Harvest;
 use super::reading::Reading;
 use super::resume::{self, Oldest, Resume, SPAN_S};
+use super::stored_place;
 use super::zone::Zoned;
+use crate::storage::Db;
 
 /// Device and number of a file.
 pub(crate) type FileId = (u64, u64);
@@ -77,6 +79,8 @@ pub(super) struct Parts {
     pub(super) frontier: Arc<AtomicI64>,
     /// What was stored of the source before.
     pub(super) resume: Option<Resume>,
+    /// Where it is stored.
+    pub(super) db: Db,
 }
 
 /// One worker's private part; nothing of it is shared while lines are read.
@@ -141,6 +145,11 @@ impl Worker {
     /// What was stored of the source before.
     pub(super) const fn resume(&self) -> Option<&Resume> {
         self.parts.resume.as_ref()
+    }
+
+    /// What is stored of the source now.
+    pub(super) fn stored_place(&self) -> Option<Resume> {
+        stored_place(&self.parts.db, &self.parts.name)
     }
 
     /// Says that windows cannot be made anew, since a file that had lines of them is gone.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -16,6 +16,8 @@ use super::super::taker::Taker;
 use super::super::worker::{FileId, Lies};
 
 const WAIT: Duration = Duration::from_millis(200);
+/// How often it is looked whether the first place is stored.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A child that is ended with us.
 struct Journalctl {
@@ -32,8 +34,10 @@ impl Drop for Journalctl {
 }
 
 /// How far the journal was read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Read {
+    /// Where reading began.
+    began: JournalPlace,
     /// Entries read since the start.
     entries: u64,
     /// The cursor of the last one.
@@ -59,10 +63,11 @@ const JOURNAL: FileId = (0, 0);
 /// # Errors
 /// In words, why nothing is read; it is tried again.
 pub(crate) fn read(unit: &str, stop: &Stop, taker: &mut dyn Taker) -> Result<(), String> {
-    let before = taker.resume().and_then(|resume| resume.journal.clone());
-    let mut journal = open(unit, before.as_ref().map(|before| &*before.from))?;
-    let mut read =
-        Read { counted_to: before.map(|before| Cursor::of(before.to)), ..Read::default() };
+    let mut read = match taker.resume().and_then(|resume| resume.journal.clone()) {
+        Some(before) => Read::after(before),
+        None => begin(unit, stop, taker)?,
+    };
+    let mut journal = open(unit, &read.began)?;
     taker.handle_problem(None);
     let ended = follow(&mut journal, &mut read, stop, taker);
     match ended {
@@ -107,7 +112,29 @@ fn follow(
     }
 }
 
+/// Finds where the journal ends, and waits until that place is stored: what comes after it is
+/// found again, whenever the process is killed.
+fn begin(unit: &str, stop: &Stop, taker: &mut dyn Taker) -> Result<Read, String> {
+    let end = match last_cursor(unit)? {
+        // The unit has said nothing yet; what somebody said last is no later than it will.
+        None if !unit.is_empty() => last_cursor("")?,
+        cursor => cursor,
+    };
+    let mut read = Read::after(JournalPlace { from: String::new(), to: end.unwrap_or_default() });
+    while !stop.is_told() && !taker.keeps_journal() {
+        taker.tick(true, &mut |oldest| Some(read.resume(oldest)));
+        stop.rest(LOOK_EVERY);
+    }
+    Ok(read)
+}
+
 impl Read {
+    /// What lies after a place.
+    fn after(began: JournalPlace) -> Self {
+        let counted_to = (!began.from.is_empty()).then(|| Cursor::of(began.to.clone()));
+        Self { began, entries: 0, last: None, counted_to, first: BTreeMap::new() }
+    }
+
     /// Takes one entry: its message is the line.
     fn take(&mut self, entry: &[u8], taker: &mut dyn Taker) {
         let Some(entry) = Entry::of(entry) else {
@@ -135,11 +162,14 @@ impl Read {
     /// Where to go on: with the first entry of the oldest window that may still change.
     fn resume(&mut self, oldest: &Oldest) -> Resume {
         self.first = self.first.split_off(&oldest.first().unwrap_or(i64::MAX));
-        let journal = self.last.as_ref().map(|last| JournalPlace {
-            from: self.first.values().next().unwrap_or(last).clone(),
-            to: self.counted_to.as_ref().map_or(last, |to| &to.text).clone(),
-        });
-        Resume { journal, ..Resume::default() }
+        let journal = match &self.last {
+            Some(last) => JournalPlace {
+                from: self.first.values().next().unwrap_or(last).clone(),
+                to: self.counted_to.as_ref().map_or(last, |to| &to.text).clone(),
+            },
+            None => self.began.clone(),
+        };
+        Resume { journal: Some(journal), ..Resume::default() }
     }
 }
 
@@ -157,21 +187,42 @@ impl Cursor {
     }
 }
 
-fn open(unit: &str, from: Option<&str>) -> Result<Journalctl, String> {
+/// `journalctl` over the entries of a unit, or of all.
+fn journalctl(unit: &str) -> Command {
     let mut command = Command::new("journalctl");
-    command.args(["--output=json", "--follow", "--no-pager", "--quiet"]);
+    command.args(["--output=json", "--no-pager", "--quiet"]);
     if !unit.is_empty() {
         command.arg(format!("--unit={unit}"));
     }
-    match from {
-        // It begins with that entry itself.
-        Some(cursor) => command.arg(format!("--cursor={cursor}")),
-        None => command.arg("--lines=0"),
-    };
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command
-        .spawn()
-        .map_err(|e| format!("cannot start journalctl: {e} (it is part of systemd)"))?;
+    command
+}
+
+fn not_started(e: &std::io::Error) -> String {
+    format!("cannot start journalctl: {e} (it is part of systemd)")
+}
+
+/// The cursor of the newest entry, if there is any.
+fn last_cursor(unit: &str) -> Result<Option<String>, String> {
+    let said = journalctl(unit).arg("--lines=1").output().map_err(|e| not_started(&e))?;
+    if said.stdout.is_empty() && said.status.success() {
+        return Ok(None);
+    }
+    let entry: Option<Json> = serde_json::from_slice(&said.stdout).ok();
+    let cursor = entry.as_ref().and_then(|entry| entry.get("__CURSOR")?.as_str());
+    cursor.map(|cursor| Some(cursor.to_owned())).ok_or_else(|| ended_with(said.status))
+}
+
+fn open(unit: &str, place: &JournalPlace) -> Result<Journalctl, String> {
+    let mut command = journalctl(unit);
+    command.arg("--follow");
+    match (&*place.from, &*place.to) {
+        ("", "") => command.arg("--no-tail"),
+        ("", to) => command.arg(format!("--after-cursor={to}")),
+        // It begins with that entry itself.
+        (from, _) => command.arg(format!("--cursor={from}")),
+    };
+    let mut child = command.spawn().map_err(|e| not_started(&e))?;
     let Some(out) = child.stdout.take() else {
         return Err("journalctl has no output".to_owned());
     };
@@ -179,7 +230,10 @@ fn open(unit: &str, from: Option<&str>) -> Result<Journalctl, String> {
 }
 
 fn ended(journal: &mut Journalctl) -> String {
-    let how = journal.child.wait().map_or_else(|e| e.to_string(), |status| status.to_string());
+    journal.child.wait().map_or_else(|e| format!("journalctl ended: {e}"), ended_with)
+}
+
+fn ended_with(how: ExitStatus) -> String {
     format!("journalctl ended ({how}); the user whyslow runs as must be in group systemd-journal")
 }
 
@@ -232,6 +286,16 @@ mod tests {
         }
         for json in ["", "{}", "[1]", r#"{"MESSAGE":"no cursor"}"#] {
             assert_eq!(Entry::of(json.as_bytes()), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn until_an_entry_came_it_goes_on_where_it_began() {
+        for (from, to) in [("", ""), ("", "s=a;t=10"), ("s=a;t=9", "s=a;t=10")] {
+            let began = JournalPlace { from: from.to_owned(), to: to.to_owned() };
+            let mut read = Read::after(began.clone());
+            assert_eq!(read.counted_to.is_none(), from.is_empty());
+            assert_eq!(read.resume(&Oldest::default()).journal, Some(began));
         }
     }
 

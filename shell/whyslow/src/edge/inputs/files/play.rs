@@ -79,6 +79,7 @@ fn worker(config: &EdgeSource, counted: &Arc<Counted>, db: &Db) -> (Worker, Rece
         rereads: true,
         frontier: Arc::new(AtomicI64::new(i64::MIN)),
         resume: stored_place(db, &config.name),
+        db: db.clone(),
     });
     (worker, inbox)
 }
