@@ -291,5 +291,7 @@ pub const WIRE_NAMES_WAITING_MAX: usize = 1024;
 pub const WIRE_NAMES_PER_S_MAX: u32 = 20;
 /// Days of windows that one request adds up.
 pub const WIRE_RANGE_DAYS_MAX: u64 = 31;
+/// Times of a range in which not everything was seen that are listed.
+pub const WIRE_UNSEEN_LISTED_MAX: usize = 200;
 /// Bytes of one file of packets that is handed out.
 pub const WIRE_EVIDENCE_BYTES_MAX: u64 = 256 << 20;

@@ -156,7 +156,7 @@ pub struct Row {
 pub struct Window {
     /// Its start, inclusive.
     pub from: Wall,
-    /// Its end, exclusive.
+    /// Its end, exclusive; of one that an end of recording cut short, that end.
     pub to: Wall,
     /// Packets the tap gave.
     pub packets: u64,
@@ -169,8 +169,10 @@ pub struct Window {
 }
 
 impl Window {
-    /// Adds what another one counted: of another tap, or of the time before a restart.
+    /// Adds what another one of the same start counted: of another tap, or of the time before a
+    /// restart.
     pub fn merge(&mut self, other: Self) {
+        self.to = self.to.max(other.to);
         self.packets += other.packets;
         self.drops += other.drops;
         self.blind |= other.blind;

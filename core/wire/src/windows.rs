@@ -126,10 +126,13 @@ impl Windows {
         }
     }
 
-    /// Closes all windows.
-    pub fn finish(&mut self) {
+    /// Closes all windows at `now`: one that is not over ends then.
+    pub fn finish(&mut self, now: Wall) {
         while !self.open.is_empty() {
             self.close_first();
+        }
+        for window in &mut self.closed {
+            window.to = window.to.min(now.max(window.from));
         }
     }
 

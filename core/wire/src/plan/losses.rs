@@ -20,9 +20,22 @@ pub enum Why {
     Absent,
     /// The recorder began anew, after a mistake of its own or with another configuration.
     Restarted,
+    /// Nobody recorded: the process before had ended, or was killed.
+    Ended,
 }
 
 impl Why {
+    /// The word in series.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Down => "down",
+            Self::Absent => "absent",
+            Self::Restarted => "restarted",
+            Self::Ended => "ended",
+        }
+    }
+
     /// The reason as users read it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +43,7 @@ impl Why {
             Self::Down => "the interface was down",
             Self::Absent => "the interface was not there",
             Self::Restarted => "the recorder began anew",
+            Self::Ended => "nobody recorded, or what was counted was lost with the process",
         }
     }
 }

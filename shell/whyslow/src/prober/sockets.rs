@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use whyslow_model::limits::WIRE_RECORDERS_MAX;
@@ -20,6 +20,8 @@ use whyslow_sys::{Error, pass, privilege, ring};
 /// The argument that makes this program the child which opens sockets. Nobody types it.
 pub const OPENER: &str = "open-raw-sockets";
 
+/// How often a child is started anew that was ended before it had passed anything.
+const CHILDREN_MAX: u32 = 3;
 /// How long the child may take.
 const CHILD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The descriptors the child may send, in this order; a letter each in its message.
@@ -168,7 +170,29 @@ fn told(e: &Error) -> String {
     }
 }
 
+/// One that was killed says nothing, and is started anew: later nobody here may open anything.
 fn from_child(program: &Path, packet: usize) -> anyhow::Result<Sockets> {
+    for n in 1..=CHILDREN_MAX {
+        let (sockets, ended) = from_one_child(program, packet)?;
+        if let Some(sockets) = sockets {
+            return Ok(sockets);
+        }
+        tracing::warn!(
+            "the child that opens raw sockets ended before it passed any ({ended}), {n} of at most \
+             {CHILDREN_MAX}"
+        );
+    }
+    anyhow::bail!(
+        "each of {CHILDREN_MAX} children that open raw sockets ended before it passed any; hint: \
+         see in the kernel's log who ended them, then restart whyslow"
+    )
+}
+
+/// What a child passed, nothing where it ended before, and how it ended.
+fn from_one_child(
+    program: &Path,
+    packet: usize,
+) -> anyhow::Result<(Option<Sockets>, ExitStatus)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(CHILD_TIMEOUT))?;
     let mut child = Command::new(program)
@@ -182,8 +206,11 @@ fn from_child(program: &Path, packet: usize) -> anyhow::Result<Sockets> {
     let received = pass::receive(&ours, &mut message);
     // It has nothing left to do; a child that hangs must not outlive this.
     let _ = child.kill();
-    child.wait()?;
+    let ended = child.wait()?;
     let (n, fds) = received?;
+    if n == 0 {
+        return Ok((None, ended));
+    }
     let mut sockets = Sockets::default();
     let said = message.get(1..n).unwrap_or_default();
     let mut said = said.splitn(2, |b| *b == REASON);
@@ -195,7 +222,7 @@ fn from_child(program: &Path, packet: usize) -> anyhow::Result<Sockets> {
         }
     }
     sockets.packet_problem = said.next().map(|text| String::from_utf8_lossy(text).into_owned());
-    Ok(sockets)
+    Ok((Some(sockets), ended))
 }
 
 /// Gives up what the process needs no more once its sockets are open: every capability but those
@@ -221,6 +248,14 @@ mod tests {
         let privileges = privilege::probe().unwrap();
         assert_eq!(sockets.v4.is_some(), privileges.datagram_ping);
         assert_eq!(sockets.problem.is_some(), sockets.v4.is_none() || sockets.v6.is_none());
+    }
+
+    #[test]
+    fn children_that_end_before_they_pass_anything_are_told_of() {
+        let sockets = Sockets::open(Opener::Child(Path::new("/bin/true")), 1);
+        let problem = sockets.packet_problem.expect("a reason");
+        assert!(problem.starts_with("each of 3 children") && problem.contains("; hint: "));
+        assert!(sockets.packet.is_empty());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use whyslow_sys::ring::Depth;
 use whyslow_wire::handshake::Handshake;
 use whyslow_wire::opening::Outcome;
 use whyslow_wire::packet;
+use whyslow_wire::plan::Loss;
 
 use super::tap::Sight;
 use crate::edge_out::buckets::Growing;
@@ -37,6 +38,8 @@ pub struct TapCounts {
     pub broken_blocks: u64,
     /// Losses that are no longer remembered one by one.
     pub losses_forgotten: u64,
+    /// For how long nothing was seen, by why; what goes on just now is not in it.
+    pub unseen: BTreeMap<&'static str, Duration>,
     /// How often a limit of the engine was reached, by the limit's name.
     pub limits: BTreeMap<&'static str, u64>,
     /// Servers counted under [`OTHER`].
@@ -93,6 +96,13 @@ impl TapCounts {
         let parts = [shares.server, shares.network, shares.client, 1.0];
         for (counted, share) in counted.parts.iter_mut().zip(parts) {
             counted.observe(micros(handshake.total_ms * share));
+        }
+    }
+
+    /// Counts a stretch of time in which nothing was seen.
+    pub(super) fn handle_loss(&mut self, loss: &Loss) {
+        if loss.lost.is_none() {
+            *self.unseen.entry(loss.why.word()).or_default() += loss.to.since(loss.from);
         }
     }
 

@@ -202,6 +202,9 @@ impl Life<'_> {
     }
 
     fn tell(&self, what: What) {
+        if let What::Loss(loss) = &what {
+            self.place.counted.update(|counts, _| counts.handle_loss(loss));
+        }
         let (interface, service) = (Arc::clone(&self.interface), self.service.clone());
         self.place.events.tell(WireEvent { interface, service, what });
     }

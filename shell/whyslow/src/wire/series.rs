@@ -1,10 +1,12 @@
 //! The series that a recorder's counters become, for `/metrics` and for the store alike.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use whyslow_model::labels::NAME;
 use whyslow_model::sample::stale_nan;
 use whyslow_model::{Labels, Sample, Wall};
+use whyslow_wire::plan::Why;
 
 use super::TapStatus;
 use super::counters::{PARTS, Server};
@@ -12,13 +14,14 @@ use super::tap::Sight;
 use crate::edge_out::buckets::{BOUNDS, Growing};
 
 /// A family of series: name, whether it is a `counter`, `gauge` or `histogram`, and what it means.
-pub(crate) const FAMILIES: [(&str, &str, &str); 16] = [
+pub(crate) const FAMILIES: [(&str, &str, &str); 17] = [
     (HANDSHAKES, "histogram", "TLS handshakes that completed, by whose time it was."),
     (OPENINGS, "counter", "Openings of connections that ended, by how."),
     (UNANSWERED, "counter", "Connections whose SYNs got no SYN-ACK."),
     ("whyslow_wire_packets_total", "counter", "Packets recorded."),
     ("whyslow_wire_drops_total", "counter", "Packets that the ring had no room for."),
     ("whyslow_wire_sees", "gauge", "1 while the interface is there and up."),
+    (UNSEEN, "counter", "Seconds in which nothing was seen, by why, once they are over."),
     ("whyslow_self_wire_freezes_total", "counter", "Times that the ring was full."),
     ("whyslow_self_wire_ring_bytes", "gauge", "Bytes of the ring."),
     ("whyslow_self_wire_held_bytes", "gauge", "Bytes of packets that the ring holds."),
@@ -34,6 +37,7 @@ pub(crate) const FAMILIES: [(&str, &str, &str); 16] = [
 const HANDSHAKES: &str = "whyslow_tls_handshake_seconds";
 const OPENINGS: &str = "whyslow_wire_openings_total";
 const UNANSWERED: &str = "whyslow_wire_unanswered_syns_total";
+const UNSEEN: &str = "whyslow_wire_unseen_seconds_total";
 const LIMITS: &str = "whyslow_self_wire_limits_total";
 const UNREAD: &str = "whyslow_self_wire_unread_packets_total";
 
@@ -102,6 +106,10 @@ impl Telling {
         ];
         for (limit, n) in counts.limits.iter().map(|(name, n)| (*name, *n)).chain(own) {
             self.sample(LIMITS, base, &[label("limit", limit)], Life::default(), float(n));
+        }
+        for why in [Why::Down, Why::Absent, Why::Restarted].map(Why::word) {
+            let seconds = counts.unseen.get(why).map_or(0.0, Duration::as_secs_f64);
+            self.sample(UNSEEN, base, &[label("why", why)], Life::default(), seconds);
         }
         let decoded = &counts.decoded;
         for (why, n) in [

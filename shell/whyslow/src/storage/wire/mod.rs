@@ -4,6 +4,7 @@ mod commit;
 mod events;
 mod windows;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -153,6 +154,14 @@ impl Db {
     /// [`StorageError`] where a file cannot be read.
     pub fn wire_event(&self, id: u64) -> Result<Option<WireEvent>, StorageError> {
         events::find(&self.0.files, id)
+    }
+
+    /// Until when each tap's windows reach; it blocks.
+    ///
+    /// # Errors
+    /// [`StorageError`] where a file cannot be read.
+    pub fn wire_ends(&self) -> Result<BTreeMap<Arc<str>, Wall>, StorageError> {
+        windows::ends(&self.0.files)
     }
 
     /// The taps of which there are windows that start in `from..to`; it blocks.

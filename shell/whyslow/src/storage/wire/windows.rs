@@ -1,5 +1,6 @@
 //! Files of the wire's windows, a day each: one row a tap and start, its rows as packed JSON.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -132,6 +133,24 @@ pub(super) fn taps(files: &Files, from: Wall, to: Wall) -> Result<Vec<Arc<str>>,
     }
     all.sort_unstable();
     all.dedup();
+    Ok(all)
+}
+
+/// Until when the windows of each tap reach; of taps that have some in the newest two files.
+pub(super) fn ends(files: &Files) -> Result<BTreeMap<Arc<str>, Wall>, StorageError> {
+    let mut all: BTreeMap<Arc<str>, Wall> = BTreeMap::new();
+    for day in files.days(Kind::WireWindows).into_iter().rev().take(2) {
+        let found = files.read(Kind::WireWindows, day, |db| {
+            let sql = "SELECT tap, max(to_ns) FROM windows GROUP BY tap";
+            let mut select = db.prepare_cached(sql)?;
+            let ends = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+            ends.collect::<rusqlite::Result<Vec<(String, i64)>>>()
+        })?;
+        for (tap, end) in found.into_iter().flatten() {
+            let known = all.entry(tap.into()).or_insert(Wall::from_nanos(i64::MIN));
+            *known = Wall::from_nanos(end).max(*known);
+        }
+    }
     Ok(all)
 }
 

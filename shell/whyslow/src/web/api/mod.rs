@@ -19,6 +19,7 @@ pub mod wire;
 pub mod wire_events;
 pub mod wire_evidence;
 pub mod wire_taps;
+mod wire_unseen;
 pub mod wire_windows;
 pub mod write;
 

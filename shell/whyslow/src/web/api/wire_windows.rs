@@ -8,12 +8,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use whyslow_model::limits::WIRE_RANGE_DAYS_MAX;
+use whyslow_model::limits::{WIRE_RANGE_DAYS_MAX, WIRE_UNSEEN_LISTED_MAX};
 use whyslow_model::{Histogram, Wall};
 use whyslow_wire::row::{Cell, Dimension, Totals};
 
 use super::prometheus::params::Params;
 use super::wire_events::range;
+use super::wire_unseen::Unseen;
 use crate::storage::{Db, StorageError};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
@@ -30,6 +31,7 @@ struct Sum {
     blind: u64,
     packets: u64,
     drops: u64,
+    unseen: Unseen,
     cells: BTreeMap<Cell, Totals>,
 }
 
@@ -55,7 +57,8 @@ pub async fn windows(
         let sum = sum(db, tap.as_deref(), (from, to), by)?;
         Ok((sum, db.wire_taps(from, to)?))
     };
-    let (sum, taps) = state.read_store(read).await?;
+    let (mut sum, taps) = state.read_store(read).await?;
+    let unseen = std::mem::take(&mut sum.unseen).finish(to.min(state.now()));
     let rows: Vec<Value> = sum.cells.iter().map(|(cell, totals)| row(cell, totals)).collect();
     let seen = if sum.drops == 0 {
         1.0
@@ -72,6 +75,8 @@ pub async fn windows(
         "packets": sum.packets,
         "drops": sum.drops,
         "seen_share": seen,
+        "unseen_of": unseen.len(),
+        "unseen": unseen.iter().take(WIRE_UNSEEN_LISTED_MAX).collect::<Vec<_>>(),
         "rows": rows,
     });
     Ok(Json(body).into_response())
@@ -90,10 +95,11 @@ fn sum(
     (mut from, to): (Wall, Wall),
     by: Option<Dimension>,
 ) -> Result<Sum, StorageError> {
-    let mut sum = Sum::default();
+    let mut sum = Sum { unseen: Unseen::from(from), ..Sum::default() };
     while from < to {
         let until = from.after(AT_ONCE).min(to);
-        for (_, window) in db.wire_windows(tap, from, until)? {
+        for (tap, window) in db.wire_windows(tap, from, until)? {
+            sum.unseen.handle_window(&tap, &window);
             sum.windows += 1;
             sum.blind += u64::from(window.blind);
             sum.packets += window.packets;

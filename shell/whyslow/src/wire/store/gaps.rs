@@ -23,16 +23,15 @@ pub(super) fn observation(
         reason: loss.why.as_str().to_owned(),
     };
     let gaps: Vec<Gap> = losses.between(ever.0, ever.1).map(gap).collect();
-    if gaps.is_empty() {
-        return None;
-    }
+    // A window that a restart cut in two has gaps of either process.
+    let first = gaps.first()?.from.as_nanos();
     let figures = [
         ("completeness_share", window.completeness()),
         ("packets_count", float(window.packets)),
         ("drops_count", float(window.drops)),
     ];
     Some(Observation {
-        id: format!("{agent}/wire/{tap}/{}", window.from.as_nanos()),
+        id: format!("{agent}/wire/{tap}/{first}/{}", window.from.as_nanos()),
         at: window.from,
         clock_error_ms: None,
         plane: Plane::Wire,

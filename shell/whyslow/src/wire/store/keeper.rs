@@ -85,6 +85,8 @@ pub struct Keeper {
     taps: BTreeMap<Arc<str>, Tap>,
     /// What an earlier process stored of windows that are not over.
     stored: BTreeMap<Arc<str>, Vec<Window>>,
+    /// Until when an earlier process counted, of taps that were not met again.
+    ended: BTreeMap<Arc<str>, Wall>,
     notices: Notices,
     windows: Vec<(Arc<str>, Window)>,
     events: Vec<WireEvent>,
@@ -114,7 +116,11 @@ impl Keeper {
     /// A keeper that goes on from what is in the store: findings that are open, and windows that
     /// were not over when the process before ended.
     pub fn of(db: &Db, options: Options, clients: Clients, now: Wall) -> Self {
-        let (from, to) = (now.before(options.window * 2), now.after(options.window));
+        let (from, to) = (now.before(options.window * STORED), now.after(options.window));
+        let ended = db.wire_ends().unwrap_or_else(|error| {
+            tracing::error!("when recording ended before the start cannot be read: {error}");
+            BTreeMap::new()
+        });
         let stored = db.wire_windows(None, from, to).unwrap_or_else(|error| {
             tracing::error!("the wire's windows of before the start cannot be read: {error}");
             Vec::new()
@@ -130,6 +136,7 @@ impl Keeper {
             clients,
             taps: BTreeMap::new(),
             stored: of_taps,
+            ended,
             windows: Vec::new(),
             events: Vec::new(),
             evidence: Vec::new(),
@@ -227,6 +234,11 @@ impl Keeper {
         let length = self.options.window;
         for status in taps {
             let source = Source::of(&status.interface, status.service.as_deref());
+            let ended = self.ended.remove(&*source.interface);
+            if let Some(from) = ended.filter(|ended| *ended < status.since) {
+                let loss = Loss { from, to: status.since, lost: None, why: Why::Ended };
+                self.handle_loss(&source, &loss, now);
+            }
             let (tap, _) = self.tap(&source);
             let (packets, drops) = (status.counts.packets, status.counts.drops);
             let before = tap.status.replace((status.since, packets, drops));
@@ -264,7 +276,7 @@ impl Keeper {
             if tap.status.is_some() {
                 tap.windows.handle_blindness(now);
             }
-            tap.windows.finish();
+            tap.windows.finish(now);
         }
         self.close();
     }
@@ -288,8 +300,8 @@ impl Keeper {
         for (name, tap) in &mut self.taps {
             while let Some(mut window) = tap.windows.poll() {
                 let before = self.stored.get_mut(name).and_then(|all| {
-                    let same = |w: &Window| (w.from, w.to) == (window.from, window.to);
-                    all.iter().position(same).map(|at| all.swap_remove(at))
+                    let same = all.iter().position(|w| w.from == window.from);
+                    same.map(|at| all.swap_remove(at))
                 });
                 if let Some(before) = before {
                     window.merge(before);
@@ -335,6 +347,10 @@ impl Keeper {
         Client { asn, rdns: names.and_then(|names| names.suffix(address, now)) }
     }
 }
+
+/// Windows before the start that are read again; an earlier one is not touched: see
+/// [`Tap::blind`].
+const STORED: u32 = 4;
 
 impl Tap {
     fn new(length: Duration) -> Self {

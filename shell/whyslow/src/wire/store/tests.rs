@@ -317,6 +317,41 @@ async fn a_window_that_a_restart_cuts_in_two_counts_both_parts() {
 }
 
 #[tokio::test]
+async fn the_time_between_two_processes_is_a_gap_and_its_windows_are_blind() {
+    let (world, real) = (World::new(), real());
+    let mut keeper = world.keeper(Clients::default(), world.start);
+    for (since, handshake, end) in [(0, 10, Some(70)), (85, 90, None), (250, 260, Some(270))] {
+        let since = world.at(since);
+        keeper.handle_status(&[status(since, 9, 0, Sight::Sees)], since);
+        let at = world.at(handshake);
+        keeper.handle_handshake(&eth0(), &moved(&real, flow(1, 1), at, true), at);
+        keeper.handle_timeout(at);
+        if let Some(end) = end {
+            keeper.finish(world.at(end));
+        }
+        // Where there is no end it was killed: what was not drained is lost.
+        world.put(&mut keeper).await;
+        let next = world.at(if end.is_some() { 84 } else { 249 });
+        keeper = world.keeper(Clients::default(), next);
+    }
+    let wire = ObservationFilter { plane: Some(Plane::Wire), ..ObservationFilter::default() };
+    let facts = world.db.observations(&wire, &PageRequest::default()).unwrap().observations;
+    let gaps: Vec<_> = facts.iter().flat_map(|fact| &fact.gaps).map(|g| (g.from, g.to)).collect();
+    assert_eq!(gaps, [(world.at(70), world.at(250))], "that of 70 to 85 was lost with the second");
+    let windows: Vec<_> = world.windows();
+    let seen: Vec<_> = windows.iter().map(|w| (w.from, w.to, w.rows.len() > 1, w.blind)).collect();
+    let at = |s| world.at(s);
+    let wanted = [
+        (at(0), at(60), true, true),
+        (at(60), at(70), false, true),
+        (at(120), at(180), false, true),
+        (at(180), at(240), false, true),
+        (at(240), at(270), true, true),
+    ];
+    assert_eq!(seen, wanted);
+}
+
+#[tokio::test]
 async fn names_that_are_known_tell_clients_apart_unless_nobody_shall_ask() {
     let (world, real) = (World::new(), real());
     let names = Names::new(Seed(1));
