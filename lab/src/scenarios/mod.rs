@@ -25,6 +25,7 @@ mod restart;
 mod stall;
 mod starved;
 mod wire_evidence;
+mod wire_kills;
 mod wire_live;
 mod wire_truth;
 mod wire_tshark;
@@ -57,6 +58,7 @@ pub const ALL: &[Scenario] = &[
     stall::SCENARIO,
     starved::SCENARIO,
     wire_evidence::SCENARIO,
+    wire_kills::SCENARIO,
     kills::SCENARIO,
     disk::SCENARIO,
     wire_live::SCENARIO,

@@ -189,10 +189,7 @@ fn from_child(program: &Path, packet: usize) -> anyhow::Result<Sockets> {
 }
 
 /// What a child passed, nothing where it ended before, and how it ended.
-fn from_one_child(
-    program: &Path,
-    packet: usize,
-) -> anyhow::Result<(Option<Sockets>, ExitStatus)> {
+fn from_one_child(program: &Path, packet: usize) -> anyhow::Result<(Option<Sockets>, ExitStatus)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(CHILD_TIMEOUT))?;
     let mut child = Command::new(program)

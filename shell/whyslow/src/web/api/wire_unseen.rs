@@ -96,7 +96,8 @@ mod tests {
         unseen.handle_window(&lo, &window(7, false));
         let found = unseen.finish(at(660));
         let found: Vec<_> = found.iter().map(|s| (&*s.tap, s.from, s.to)).collect();
-        let wanted = [("eth0", at(60), at(300)), ("eth0", at(360), at(420)), ("lo", at(0), at(420))];
+        let wanted =
+            [("eth0", at(60), at(300)), ("eth0", at(360), at(420)), ("lo", at(0), at(420))];
         assert_eq!(found, wanted, "the last three minutes may be open");
         let mut unseen = Unseen::from(at(0));
         unseen.handle_window(&lo, &window(0, false));

@@ -44,9 +44,17 @@ impl Spool {
         let dir = data.join("wire");
         if let Ok(entries) = fs::read_dir(&dir) {
             let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+            let mut removed = 0;
             for name in names.filter(|name| spool::is_left_over(name)) {
                 // It is tried again at the next start.
-                let _ = fs::remove_file(dir.join(name));
+                removed += u32::from(fs::remove_file(dir.join(name)).is_ok());
+            }
+            if removed > 0 {
+                let dir = dir.display();
+                tracing::warn!(
+                    "{removed} files of evidence in {dir} were half written when the process \
+                     before ended, and are removed"
+                );
             }
         }
         Self { dir, one_at_a_time: Mutex::default() }
