@@ -22,10 +22,30 @@ pub struct Names {
     overflowed: u64,
     /// Short names looked up lately, by a part of their bits: most logs have few names.
     recent: Box<[(Short, u32); RECENT]>,
+    /// The numbers of longer ones.
+    recent_long: Box<[u32; RECENT_LONG]>,
 }
 
 /// Names remembered in [`Names::recent`]; a power of two.
 const RECENT: usize = 128;
+
+/// Numbers remembered in [`Names::recent_long`]; a power of two.
+const RECENT_LONG: usize = 1024;
+
+/// Where a name of more than 16 bytes is remembered.
+#[expect(clippy::cast_possible_truncation, reason = "ten bits")]
+#[inline]
+fn long_place(name: &[u8]) -> usize {
+    let (words, _) = name.as_chunks::<8>();
+    let end = name.last_chunk().map_or(0, |end| u64::from_le_bytes(*end));
+    let mixed = words.iter().fold(end ^ name.len() as u64, |mixed, word| {
+        (mixed ^ u64::from_le_bytes(*word)).wrapping_mul(ODD).rotate_left(29)
+    });
+    (mixed.wrapping_mul(ODD) >> (64 - RECENT_LONG.trailing_zeros())) as usize
+}
+
+/// Spreads bits over the high ones of a product.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A name of at most 16 bytes as a number, and its length: equal names alone have equal ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +81,6 @@ impl Short {
     #[expect(clippy::cast_possible_truncation, reason = "seven bits")]
     #[inline(always)]
     const fn place(self) -> usize {
-        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
         let mixed = (self.low ^ self.high.rotate_left(29)).wrapping_add(self.length as u64);
         (mixed.wrapping_mul(ODD) >> (64 - RECENT.trailing_zeros())) as usize
     }
@@ -82,6 +101,7 @@ impl Names {
             max,
             overflowed: 0,
             recent: Box::new([(Short::NONE, OTHER_NUMBER); RECENT]),
+            recent_long: Box::new([OTHER_NUMBER; RECENT_LONG]),
         }
     }
 
@@ -89,26 +109,36 @@ impl Names {
     /// [`EDGE_NAME_BYTES_MAX`] is cut; bytes that are not UTF-8 are replaced.
     #[inline]
     pub fn number(&mut self, name: &[u8]) -> u32 {
-        let short = Short::of(name);
-        if let Some(short) = short {
-            let (known, number) = self.recent[short.place()];
-            if known == short {
-                return number;
-            }
+        let Some(short) = Short::of(name) else { return self.long_number(name) };
+        let (known, number) = self.recent[short.place()];
+        if known == short {
+            return number;
         }
-        self.look_up(name, short)
-    }
-
-    fn look_up(&mut self, name: &[u8], short: Option<Short>) -> u32 {
-        let number = match self.numbers.get(name) {
-            Some(number) => *number,
-            None => self.admit(name),
-        };
+        let number = self.look_up(name);
         // What goes to `other` for want of room is counted each time.
-        if let Some(short) = short.filter(|_| number != OTHER_NUMBER) {
+        if number != OTHER_NUMBER {
             self.recent[short.place()] = (short, number);
         }
         number
+    }
+
+    fn long_number(&mut self, name: &[u8]) -> u32 {
+        let place = long_place(name);
+        let number = self.recent_long[place];
+        let known = self.names.get(number as usize);
+        if known.is_some_and(|known| known.as_bytes() == name) {
+            return number;
+        }
+        let number = self.look_up(name);
+        self.recent_long[place] = number;
+        number
+    }
+
+    fn look_up(&mut self, name: &[u8]) -> u32 {
+        match self.numbers.get(name) {
+            Some(number) => *number,
+            None => self.admit(name),
+        }
     }
 
     /// The name of a number that this table gave.

@@ -15,32 +15,122 @@ const ENDING_MAX: usize = 5;
 /// [`EDGE_ROUTE_SEGMENTS_MAX`] and bytes beyond [`EDGE_ROUTE_BYTES_MAX`] are left out.
 pub fn template(path: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    let mut rest = path;
+    let marks = Marks::of(path);
+    // Where what is not written yet begins, and the segment under way.
+    let (mut kept, mut start) = (0, 0);
     for _ in 0..=EDGE_ROUTE_SEGMENTS_MAX {
-        let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
-        let (segment, after) = rest.split_at(end);
-        write_segment(segment, out);
-        let Some((slash, after)) = after.split_first() else { break };
-        out.push(*slash);
-        rest = after;
+        let end = marks.slash(path, start);
+        if let Some(varies) = marks.varying(path, start, end) {
+            out.extend_from_slice(&path[kept..start]);
+            out.extend_from_slice(ID);
+            kept = varies;
+        }
+        if end == path.len() {
+            start = end;
+            break;
+        }
+        start = end + 1;
     }
+    out.extend_from_slice(&path[kept..start]);
     out.truncate(EDGE_ROUTE_BYTES_MAX);
 }
 
-fn write_segment(segment: &[u8], out: &mut Vec<u8>) {
+/// Where slashes and digits stand in a path's first [`MARKED`] bytes, a bit each: most paths are
+/// no longer, and looked at eight bytes at a time.
+struct Marks {
+    slashes: u64,
+    digits: u64,
+}
+
+/// Bytes that have a mark.
+const MARKED: usize = 64;
+
+impl Marks {
+    fn of(path: &[u8]) -> Self {
+        let mut marks = Self { slashes: 0, digits: 0 };
+        let path = &path[..path.len().min(MARKED)];
+        let (words, rest) = path.as_chunks::<8>();
+        for (i, word) in words.iter().enumerate() {
+            marks.add(u64::from_le_bytes(*word), 8 * i);
+        }
+        if !rest.is_empty() {
+            let word = match path.last_chunk() {
+                Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
+                None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            };
+            marks.add(word, 8 * words.len());
+        }
+        marks
+    }
+
+    /// Marks a word of a path from its byte `at` on; a byte of zero has no mark.
+    #[inline]
+    const fn add(&mut self, word: u64, at: usize) {
+        // What is above 9 once the digit zero is taken off reaches the high bit.
+        let (no_slash, no_digit) = (word ^ (ONES * b'/' as u64), word ^ (ONES * b'0' as u64));
+        let slashes = !(((no_slash & LOWS) + LOWS) | no_slash);
+        let digits = !(((no_digit & LOWS) + ONES * 0x76) | no_digit);
+        self.slashes |= bits(slashes) << at;
+        self.digits |= bits(digits) << at;
+    }
+
+    /// Where the segment that begins at `start` ends.
+    #[inline]
+    fn slash(&self, path: &[u8], start: usize) -> usize {
+        if start < MARKED {
+            let behind = self.slashes >> start;
+            if behind != 0 {
+                return start + behind.trailing_zeros() as usize;
+            }
+        }
+        if path.len() <= MARKED {
+            return path.len();
+        }
+        let from = start.max(MARKED);
+        memchr::memchr(b'/', &path[from..]).map_or(path.len(), |i| from + i)
+    }
+
+    /// Where what stays of a segment begins behind its identifier, at its end for most; `None` of a
+    /// segment that is a word.
+    #[inline]
+    fn varying(&self, path: &[u8], start: usize, end: usize) -> Option<usize> {
+        if end <= MARKED {
+            let length = end - start;
+            let all = if length == 0 { 0 } else { u64::MAX >> (MARKED - length) };
+            let digits = if start < MARKED { (self.digits >> start) & all } else { 0 };
+            if digits == 0 {
+                return None;
+            }
+            if digits == all {
+                return Some(end);
+            }
+        }
+        identifier(&path[start..end]).map(|length| start + length)
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const LOWS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+
+/// The high bits of a word's bytes, the first byte's lowest.
+#[inline]
+const fn bits(word: u64) -> u64 {
+    // Each bit is brought to its place in the highest byte, where no two sums meet.
+    ((word >> 7) & ONES).wrapping_mul(0x0102_0408_1020_4080) >> 56
+}
+
+/// The length of a segment's identifier: all of it, or all before the ending of a file's name.
+fn identifier(segment: &[u8]) -> Option<usize> {
     let kinds = Kinds::of(segment);
     if kinds.digits == 0 {
-        out.extend_from_slice(segment);
-    } else if kinds.is_identifier(segment.len()) {
-        out.extend_from_slice(ID);
-    } else if let Some((stem, ending)) = split_ending(segment)
-        && Kinds::of(stem).is_identifier(stem.len())
-    {
-        out.extend_from_slice(ID);
-        out.extend_from_slice(ending);
-    } else {
-        out.extend_from_slice(segment);
+        return None;
     }
+    if kinds.is_word(segment.len()) {
+        // It has no dot, before which an identifier could stand.
+        return kinds.is_identifier(segment.len()).then_some(segment.len());
+    }
+    let (stem, _) = split_ending(segment)?;
+    Kinds::of(stem).is_identifier(stem.len()).then_some(stem.len())
 }
 
 /// What a segment is made of.
@@ -53,28 +143,53 @@ struct Kinds {
     joints: usize,
 }
 
+/// What each byte counts for: 16 bits for each of [`Kinds`]' four, in their order.
+const COUNTS: [u64; 256] = {
+    let mut counts = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
+        let kind = match byte as u8 {
+            b'0'..=b'9' => 0,
+            b'a'..=b'f' | b'A'..=b'F' => 1,
+            b'g'..=b'z' | b'G'..=b'Z' => 2,
+            b'-' | b'_' => 3,
+            _ => 4,
+        };
+        if kind < 4 {
+            counts[byte] = 1 << (16 * kind);
+        }
+        byte += 1;
+    }
+    counts
+};
+
 impl Kinds {
     fn of(segment: &[u8]) -> Self {
         let mut kinds = Self { digits: 0, hex_letters: 0, other_letters: 0, joints: 0 };
-        for byte in segment {
-            match byte {
-                b'0'..=b'9' => kinds.digits += 1,
-                b'a'..=b'f' | b'A'..=b'F' => kinds.hex_letters += 1,
-                b'g'..=b'z' | b'G'..=b'Z' => kinds.other_letters += 1,
-                b'-' | b'_' => kinds.joints += 1,
-                _ => {}
-            }
+        // A count has 16 bits.
+        for part in segment.chunks(1 << 15) {
+            let sum: u64 = part.iter().map(|byte| COUNTS[usize::from(*byte)]).sum();
+            let of = |kind: u32| ((sum >> (16 * kind)) & 0xffff) as usize;
+            kinds.digits += of(0);
+            kinds.hex_letters += of(1);
+            kinds.other_letters += of(2);
+            kinds.joints += of(3);
         }
         kinds
     }
 
+    /// Letters, digits and joints alone.
+    const fn is_word(&self, length: usize) -> bool {
+        self.digits + self.hex_letters + self.other_letters + self.joints == length
+    }
+
     /// Digits; hex with dashes (UUIDs); tokens; and whatever is mostly digits, at least four.
     const fn is_identifier(&self, length: usize) -> bool {
-        let word = self.digits + self.hex_letters + self.other_letters + self.joints == length;
         let hex = self.digits + self.hex_letters + self.joints == length;
         let mostly_digits = self.digits >= 4 && 2 * self.digits >= length;
         self.digits > 0
-            && word
+            && self.is_word(length)
             && (self.digits + self.joints == length
                 || hex && self.digits + self.hex_letters >= HEX_MIN
                 || length >= TOKEN_MIN
@@ -132,7 +247,31 @@ mod tests {
         assert!(of(&"x".repeat(5000)).len() <= EDGE_ROUTE_BYTES_MAX);
     }
 
+    /// The template by its definition, segment by segment.
+    fn by_segments(path: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let segments: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
+        for (i, segment) in segments.iter().take(EDGE_ROUTE_SEGMENTS_MAX + 1).enumerate() {
+            match identifier(segment) {
+                Some(length) => out.extend([ID, &segment[length..]].concat()),
+                None => out.extend_from_slice(segment),
+            }
+            if i + 1 < segments.len() {
+                out.push(b'/');
+            }
+        }
+        out.truncate(EDGE_ROUTE_BYTES_MAX);
+        out
+    }
+
     proptest::proptest! {
+        #[test]
+        fn paths_are_read_as_their_segments_are(path in "([/0-9a-z.]|/[0-9]{1,9}|\\PC){0,90}") {
+            let mut out = Vec::new();
+            template(path.as_bytes(), &mut out);
+            proptest::prop_assert_eq!(out, by_segments(path.as_bytes()));
+        }
+
         #[test]
         fn any_bytes_give_a_template_that_is_its_own(path: Vec<u8>) {
             let (mut once, mut twice) = (Vec::new(), Vec::new());
