@@ -22,6 +22,8 @@ pub struct Scratch {
     pub last: crate::stamp::LastStamp,
     /// The last syslog header, for the same reason.
     pub header: crate::syslog::LastHeader,
+    /// The fields of a compiled format string's line.
+    pub fields: crate::compiled::Fields,
     /// What will be read of the records.
     pub wanted: Wanted,
 }

@@ -64,26 +64,58 @@ impl ByteSet {
 /// first few words looked at here, eight bytes at a time.
 #[inline]
 pub(super) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let wanted = ONES * u64::from(byte);
+    let found = |word| zeros(word ^ (ONES * u64::from(byte)));
+    find_by(bytes, found, |b| b == byte, |bytes| memchr::memchr(byte, bytes))
+}
+
+/// Where one of two bytes stands first.
+#[inline]
+pub(super) fn find_either(one: u8, other: u8, bytes: &[u8]) -> Option<usize> {
+    let found =
+        |word| zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other)));
+    let far = |bytes: &[u8]| memchr::memchr2(one, other, bytes);
+    find_by(bytes, found, |b| b == one || b == other, far)
+}
+
+/// The first place that `found` marks in a word, by the high bit of its byte; bits above the first
+/// may be wrong. What is far, `far` finds; `is` tells single bytes.
+#[inline(always)]
+fn find_by(
+    bytes: &[u8],
+    found: impl Fn(u64) -> u64,
+    is: impl Fn(u8) -> bool,
+    far: impl Fn(&[u8]) -> Option<usize>,
+) -> Option<usize> {
     let mut at = 0;
     while at < WORDS_FIRST
         && let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk())
     {
-        // A byte of zero is what borrows in the subtraction; the lowest one found is certain.
-        let differs = u64::from_le_bytes(*word) ^ wanted;
-        let found = differs.wrapping_sub(ONES) & !differs & HIGHS;
+        let found = found(u64::from_le_bytes(*word));
         if found != 0 {
             return Some(at + (found.trailing_zeros() / 8) as usize);
         }
         at += 8;
     }
-    memchr::memchr(byte, &bytes[at..]).map(|i| at + i)
+    let rest = bytes.get(at..)?;
+    if rest.len() >= 8 {
+        return far(rest).map(|i| at + i);
+    }
+    let Some(word) = bytes.last_chunk() else { return bytes.iter().position(|b| is(*b)) };
+    // The bytes of this word that were looked at already are none of those wanted.
+    let found = found(u64::from_le_bytes(*word));
+    (found != 0).then(|| bytes.len() - 8 + (found.trailing_zeros() / 8) as usize)
 }
 
+/// Marks the lowest byte of a word that is zero: it is what borrows in the subtraction. Marks above
+/// it may be wrong.
+#[inline(always)]
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & 0x8080_8080_8080_8080
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
 /// Bytes that are looked at before `memchr` is called.
-const WORDS_FIRST: usize = 24;
+const WORDS_FIRST: usize = 48;
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +140,8 @@ mod tests {
             byte in 0x1e..0x24_u8,
         ) {
             prop_assert_eq!(find(byte, &bytes), bytes.iter().position(|b| *b == byte));
+            let either = bytes.iter().position(|b| *b == byte || *b == 0x1f);
+            prop_assert_eq!(find_either(byte, 0x1f, &bytes), either);
         }
     }
 }

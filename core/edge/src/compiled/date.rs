@@ -28,6 +28,30 @@ pub(super) struct Read {
     pub(super) len: usize,
 }
 
+/// The last date of the common log format and what it says: the next line mostly has the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastDate {
+    text: [u8; CLF],
+    /// None before the first one.
+    micros: Option<i64>,
+}
+
+/// Bytes of such a date.
+pub(super) const CLF: usize = 26;
+
+impl LastDate {
+    /// The time at the start of `bytes`, in microseconds since the epoch.
+    #[inline]
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Option<i64> {
+        let text: &[u8; CLF] = bytes.first_chunk()?;
+        if *text != self.text {
+            let micros = Some(read(Date::Clf, text, 0)?.micros);
+            *self = Self { text: *text, micros };
+        }
+        self.micros
+    }
+}
+
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
@@ -38,7 +62,7 @@ pub(super) fn read(date: Date, bytes: &[u8], zone_s: i32) -> Option<Read> {
     match date {
         Date::Clf => {
             let zone_s = zone(bytes.get(20..26)?.strip_prefix(b" ")?)?;
-            Some(Read { micros: slashed(bytes)? - zone_s * SECOND, len: 26 })
+            Some(Read { micros: slashed(bytes)? - zone_s * SECOND, len: CLF })
         }
         Date::Local => {
             let (fraction, more) = fraction(bytes.get(20..)?);
@@ -181,6 +205,23 @@ mod tests {
             "2026-01-01T10:00:00",
         ] {
             assert_eq!(read(Date::Iso, text.as_bytes(), 0), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_remembered_date_is_the_one_that_would_be_read() {
+        let mut last = LastDate::default();
+        for text in [
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+            "22/Nov/2026:10:11:12 +0100]",
+            "22/Nov/2026:10:11:12 +0100",
+            "22/Nov/2026:10:11:12 +0200",
+            "31/Feb/2026:10:11:12 +0200",
+            "22/Nov/2026:10:11:13 +0200",
+            "22/Nov/2026:10:11:13",
+        ] {
+            let anew = read(Date::Clf, text.as_bytes(), 0).map(|read| read.micros);
+            assert_eq!(last.read(text.as_bytes()), anew, "{text}");
         }
     }
 

@@ -14,7 +14,7 @@ use whyslow_model::limits::{EDGE_FORMAT_BYTES_MAX, EDGE_FORMAT_ITEMS_MAX};
 use super::bytes::ByteSet;
 use super::date::Date;
 use super::error::FormatError;
-use super::values::{Number, Text};
+use super::values::{NOWHERE, Number, Text};
 
 /// What an item of a format language puts into a line.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +122,69 @@ pub(super) enum End {
     Line,
 }
 
+/// A step as most lines have it: the field and the literal after it are as usual. Anything else is
+/// left to the step's own way, which alone may refuse a line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quick {
+    /// How the field is read.
+    pub(super) how: How,
+    /// The place of its number or text; [`NOWHERE`] where nobody has use for it.
+    pub(super) place: u8,
+    /// Bytes of the literal, at most eight.
+    pub(super) literal_len: u8,
+    /// The literal, and a mask of its bytes.
+    pub(super) word: (u64, u64),
+    /// By what a number is multiplied.
+    pub(super) times: i64,
+}
+
+/// How a usual field is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// In the step's own way alone.
+    Own,
+    /// A text to the first such byte, which is the literal's first.
+    Until(u8),
+    /// The same of the client's address.
+    ClientUntil(u8),
+    /// A text to the first double quote, where no backslash stands before it.
+    Quoted,
+    /// A whole number of few digits.
+    Integer,
+    /// A number with decimals.
+    Decimal,
+    /// A time of the common log format, mostly the one before.
+    Clf,
+}
+
+impl Quick {
+    /// The usual way of a step whose end is known.
+    fn of(step: &Step) -> Self {
+        let literal = step.literal.1 - step.literal.0;
+        let (place, times) = match step.item.to {
+            To::Number(number, Scale::One) => (number as u8, Some(1)),
+            To::Number(number, Scale::Times(n)) => (number as u8, Some(n)),
+            To::Text(text) => (text as u8, Some(1)),
+            To::Number(_, Scale::Per(_)) => (NOWHERE, None),
+            To::Nothing | To::Client | To::ClientSocket | To::Time => (NOWHERE, Some(1)),
+        };
+        let how = match (step.end, step.item.shape, step.item.to) {
+            _ if !matches!(literal, 1..=8) || times.is_none() => How::Own,
+            (End::Byte(byte), _, To::Client | To::ClientSocket) if !step.strict => {
+                How::ClientUntil(byte)
+            }
+            (End::Byte(byte), _, _) if !step.strict => How::Until(byte),
+            (End::Quote, _, To::Text(_) | To::Nothing) => How::Quoted,
+            (End::Own, Shape::Integer, _) => How::Integer,
+            (End::Own, Shape::Decimal, _) => How::Decimal,
+            (End::Own, Shape::Date(Date::Clf), To::Time) => How::Clf,
+            _ => How::Own,
+        };
+        let literal_len = u8::try_from(literal).unwrap_or(0);
+        Self { how, place, literal_len, word: step.word, times: times.unwrap_or(1) }
+    }
+}
+
 /// A format string made ready.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
@@ -130,6 +193,8 @@ pub(super) struct Layout {
     prefix: u32,
     /// The fields in order.
     pub(super) steps: Vec<Step>,
+    /// The same, in short.
+    pub(super) quick: Vec<Quick>,
 }
 
 impl Layout {
@@ -239,7 +304,8 @@ impl<'f> Builder<'f> {
 
     /// The layout, if every line has at most one reading under it.
     pub(super) fn finish(self) -> Result<Layout, FormatError> {
-        let mut layout = Layout { text: self.text, prefix: self.prefix, steps: self.steps };
+        let (text, prefix, steps) = (self.text, self.prefix, self.steps);
+        let mut layout = Layout { text, prefix, steps, quick: Vec::new() };
         if layout.steps.iter().all(|s| s.item.to == To::Nothing) {
             return Err(FormatError::NothingKnown);
         }
@@ -262,6 +328,7 @@ impl<'f> Builder<'f> {
             let checked = end == End::Line && !may_hold(&shape, b" ");
             layout.steps[i].strict = i < strict_until || checked;
         }
+        layout.quick = layout.steps.iter().map(Quick::of).collect();
         Ok(layout)
     }
 }

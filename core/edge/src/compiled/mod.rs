@@ -35,6 +35,7 @@ mod tests;
 
 pub use error::FormatError;
 pub use language::{Language, is_format_string};
+pub use values::Fields;
 
 use layout::{Layout, To};
 use values::{Number, Text, Values};
@@ -129,11 +130,10 @@ impl Compiled {
     ///
     /// # Errors
     /// Why it is not.
-    pub fn fits(&self, line: &[u8], context: &Context) -> Result<(), Reject> {
+    pub fn fits(&self, line: &[u8], context: &Context, fields: &mut Fields) -> Result<(), Reject> {
         // None of them is looked at.
         let nothing = Wanted { client: false, request: false, phases: false, counters: false };
-        let mut values = Values::new(nothing);
-        self.values(line, context, &mut values)?;
+        let values = self.values(line, context, fields, nothing)?;
         if values.truncated { Err(Reject::Incomplete("the end of line")) } else { Ok(()) }
     }
 
@@ -141,20 +141,22 @@ impl Compiled {
         &self,
         line: &'a [u8],
         context: &Context,
-        values: &mut Values<'a>,
-    ) -> Result<(), Reject> {
+        fields: &'a mut Fields,
+        wanted: Wanted,
+    ) -> Result<Values<'a>, Reject> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.first() == Some(&b'#') && matches!(self.reading, Reading::W3c) {
             return Err(Reject::NotARequest("a line of the header"));
         }
-        scan::scan(&self.layout, line, context.zone_s, values)?;
+        let mut values = Values::new(line, fields, wanted);
+        scan::scan(&self.layout, context.zone_s, &mut values)?;
         if values.number(Number::Code).is_some_and(|code| code > 999) {
             return Err(Reject::Malformed("status"));
         }
         if values.truncated && values.time_us().is_none() {
             return Err(Reject::Incomplete("the time"));
         }
-        Ok(())
+        Ok(values)
     }
 }
 
@@ -177,14 +179,14 @@ impl Parse for Compiled {
         scratch: &'a mut Scratch,
         record: &mut Record<'a>,
     ) -> Result<(), Reject> {
-        let mut values = Values::new(scratch.wanted);
-        self.values(line, context, &mut values)?;
+        let Scratch { text, fields, wanted, .. } = scratch;
+        let values = self.values(line, context, fields, *wanted)?;
         (record.at_us, record.truncated) = (values.time_us(), values.truncated);
         fill(record, &values);
         // Other balancers' ends are read by the request too, not their phases alone.
         let Wanted { request, phases, .. } = values.wanted;
         if request || phases || !matches!(self.reading, Reading::Nginx(_)) {
-            request::fill(record, &values, self.has, scratch);
+            request::fill(record, &values, self.has, text);
         }
         match &self.reading {
             Reading::Haproxy => haproxy::read(record, &values),

@@ -27,18 +27,53 @@ pub(super) fn integer(bytes: &[u8]) -> Option<Read> {
     Some(finish(value, digits, negative, plus, start + digits))
 }
 
+/// A whole number of one to seven digits at the start of `bytes`, and their count; none of any
+/// other, and none where fewer than eight bytes are left.
+#[inline]
+pub(super) fn plain(bytes: &[u8]) -> Option<(i64, usize)> {
+    const PAIR: u64 = 0x0000_00ff_0000_00ff;
+    let word = u64::from_le_bytes(*bytes.first_chunk()?) ^ 0x3030_3030_3030_3030;
+    // The high bit of each byte that is no digit, which is above 9 now.
+    let others =
+        (((word & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
+    let digits = (others.trailing_zeros() / 8) as usize;
+    if digits == 0 || digits > 7 {
+        return None;
+    }
+    // Zeros before the first digit; then two digits, four and eight are made one number each.
+    let word = word << (64 - 8 * digits);
+    let word = word.wrapping_mul(10) + (word >> 8);
+    let value = (word & PAIR)
+        .wrapping_mul(0x000f_4240_0000_0064)
+        .wrapping_add(((word >> 16) & PAIR).wrapping_mul(0x0000_2710_0000_0001))
+        >> 32;
+    Some((i64::try_from(value).ok()?, digits))
+}
+
 /// A number with decimals perhaps, in millionths; none of too many digits.
 #[inline]
 pub(super) fn decimal(bytes: &[u8]) -> Option<Read> {
-    if let Some(&[whole, b'.', a, b, c]) = bytes.first_chunk()
-        && let [whole @ 0..=9, a @ 0..=9, b @ 0..=9, c @ 0..=9] =
-            [whole, a, b, c].map(|byte| i64::from(byte.wrapping_sub(b'0')))
-        && !bytes.get(5).is_some_and(u8::is_ascii_digit)
-    {
-        // Below ten seconds, to the millisecond: as nginx writes nearly all of its times.
-        let value = (whole * 1000 + a * 100 + b * 10 + c) * 1000;
-        return Some(Read { value: Some(value), plus: false, len: 5 });
+    match seconds(bytes) {
+        Some((value, len)) => Some(Read { value: Some(value), plus: false, len }),
+        None => any_decimal(bytes),
     }
+}
+
+/// A number below ten with three decimals, in millionths, and its length: as nginx writes nearly
+/// all of its times.
+#[inline]
+pub(super) fn seconds(bytes: &[u8]) -> Option<(i64, usize)> {
+    let &[whole, b'.', a, b, c] = bytes.first_chunk()? else { return None };
+    let [whole @ 0..=9, a @ 0..=9, b @ 0..=9, c @ 0..=9] =
+        [whole, a, b, c].map(|byte| i64::from(byte.wrapping_sub(b'0')))
+    else {
+        return None;
+    };
+    let goes_on = bytes.get(5).is_some_and(u8::is_ascii_digit);
+    (!goes_on).then_some(((whole * 1000 + a * 100 + b * 10 + c) * 1000, 5))
+}
+
+fn any_decimal(bytes: &[u8]) -> Option<Read> {
     let (negative, plus, start) = sign(bytes);
     let (whole, count) = digits(&bytes[start..]);
     if count > WHOLE_DIGITS_MAX {
@@ -108,6 +143,18 @@ mod tests {
         assert_eq!(integer(b"12.5"), read(Some(12), false, 2));
         assert_eq!(integer(b"999999999999999999"), read(Some(999_999_999_999_999_999), false, 18));
         assert_eq!(integer(b"9999999999999999999"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_numbers_are_those_that_digits_make(text in "[0-9]{0,9}[ -~]{0,9}") {
+            if let Some((value, len)) = plain(text.as_bytes()) {
+                proptest::prop_assert_eq!(integer(text.as_bytes()), read(Some(value), false, len));
+            } else {
+                let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+                proptest::prop_assert!(text.len() < 8 || !(1..8).contains(&digits));
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use regex::bytes::Regex;
 
 use super::values::{Number, Text};
-use super::{FormatError, Values, compile, number, scan};
+use super::{Fields, FormatError, Values, compile, number, scan};
 
 /// How a variable is written, what it may hold, and where its value goes.
 #[derive(Clone, Copy, Debug)]
@@ -123,9 +123,10 @@ fn agree(format: &[(usize, usize)], line: &[u8], sound: bool) -> bool {
         assert!(!sound, "a line of {text} is none by its own regular expression: {line:?}");
         return false;
     };
-    let mut values = Values::new(crate::format::Wanted::default());
+    let mut fields = Fields::default();
+    let mut values = Values::new(line, &mut fields, crate::format::Wanted::default());
     let shown = String::from_utf8_lossy(line);
-    match scan::scan(&compiled.layout, line, 0, &mut values) {
+    match scan::scan(&compiled.layout, 0, &mut values) {
         // Damage may leave a number too large or a day that does not exist.
         Err(reject) => assert!(!sound, "{text} rejects {shown}: {reject}"),
         Ok(()) => {

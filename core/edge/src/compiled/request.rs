@@ -5,7 +5,6 @@ use memchr::memchr;
 use super::Has;
 use super::bytes;
 use super::values::{Text, Values};
-use crate::format::Scratch;
 use crate::record::Record;
 
 /// The path of a request that the balancer did not understand.
@@ -16,7 +15,7 @@ pub(super) fn fill<'a>(
     record: &mut Record<'a>,
     values: &Values<'a>,
     has: Has,
-    scratch: &'a mut Scratch,
+    text: &'a mut Vec<u8>,
 ) {
     let line = values.text(Text::Request);
     let path = if line.is_empty() && !has.request {
@@ -30,11 +29,16 @@ pub(super) fn fill<'a>(
         record.method = method;
         target
     };
-    let (host, path) = without_origin(without_query(path));
+    let (path, escaped) = match bytes::find_either(b'?', b'\\', path) {
+        Some(at) if path[at] == b'?' => (&path[..at], false),
+        Some(_) => (without_query(path), true),
+        None => (path, false),
+    };
+    let (host, path) = without_origin(path);
     if record.host.is_empty() {
         record.host = host;
     }
-    record.path = if memchr(b'\\', path).is_some() { plain(path, scratch) } else { path };
+    record.path = if escaped { plain(path, text) } else { path };
 }
 
 /// Method and target of a request line; what is none is [`BAD`].
@@ -76,17 +80,17 @@ fn without_origin(target: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// The path with its escapes (`\x22`, `\"`, `\u000a`) undone.
-fn plain<'a>(path: &[u8], scratch: &'a mut Scratch) -> &'a [u8] {
-    scratch.text.clear();
+fn plain<'a>(path: &[u8], text: &'a mut Vec<u8>) -> &'a [u8] {
+    text.clear();
     let mut rest = path;
     while let Some(at) = memchr(b'\\', rest) {
-        scratch.text.extend_from_slice(&rest[..at]);
+        text.extend_from_slice(&rest[..at]);
         let (byte, len) = escape(&rest[at + 1..]);
-        scratch.text.push(byte);
+        text.push(byte);
         rest = &rest[at + 1 + len..];
     }
-    scratch.text.extend_from_slice(rest);
-    &scratch.text
+    text.extend_from_slice(rest);
+    text
 }
 
 /// The byte that an escape behind its backslash means, and the escape's length.
@@ -110,14 +114,15 @@ fn hex(high: u8, low: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compiled::values::Fields;
+    use crate::format::Wanted;
 
     fn read(line: &str) -> (String, String, String) {
-        let (mut values, mut record) =
-            (Values::new(crate::format::Wanted::default()), Record::default());
-        let mut scratch = Scratch::default();
-        values.set_text(Text::Request, line.as_bytes());
+        let (mut record, mut fields, mut text) = (Record::default(), Fields::default(), Vec::new());
+        let mut values = Values::new(line.as_bytes(), &mut fields, Wanted::default());
+        values.set_text(Text::Request, 0, line.len());
         let has = Has { request: true, path: false, server: false };
-        fill(&mut record, &values, has, &mut scratch);
+        fill(&mut record, &values, has, &mut text);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (text(record.method), text(record.host), text(record.path))
     }

@@ -4,7 +4,7 @@ use memchr::memchr;
 
 use super::bytes::{self, ByteSet};
 use super::date;
-use super::layout::{End, Layout, Shape, Step, To};
+use super::layout::{End, How, Layout, Quick, Shape, Step, To};
 use super::number;
 use super::values::{Number, Values, address};
 use crate::format::Reject;
@@ -15,12 +15,8 @@ const LIST_ENTRIES_MAX: usize = 64;
 const TRIES_MAX: usize = 4096;
 
 /// Reads all fields of `line`; a line that ends inside a text is marked as cut there.
-pub(super) fn scan<'a>(
-    layout: &Layout,
-    line: &'a [u8],
-    zone_s: i32,
-    values: &mut Values<'a>,
-) -> Result<(), Reject> {
+pub(super) fn scan(layout: &Layout, zone_s: i32, values: &mut Values<'_>) -> Result<(), Reject> {
+    let line = values.line;
     if !line.starts_with(layout.prefix()) {
         let first = layout.steps.first().map_or("fields", |s| s.item.name);
         return Err(Reject::Malformed(first));
@@ -34,23 +30,28 @@ pub(super) fn scan<'a>(
 }
 
 /// One line under way.
+#[derive(Clone, Copy)]
 struct Run<'l, 'a> {
     layout: &'l Layout,
     line: &'a [u8],
     zone_s: i32,
 }
 
-impl<'a> Run<'_, 'a> {
+impl Run<'_, '_> {
     /// Reads the steps `from..to` from `at` and gives the place behind the last one's literal.
     fn steps(
         &self,
         mut at: usize,
         from: usize,
         to: usize,
-        values: &mut Values<'a>,
+        values: &mut Values<'_>,
     ) -> Result<usize, Reject> {
         let mut i = from;
         while i < to {
+            (at, i) = self.usual(at, i, to, values);
+            if i == to {
+                break;
+            }
             let step = &self.layout.steps[i];
             let literal = self.layout.literal(step);
             i += 1;
@@ -78,7 +79,7 @@ impl<'a> Run<'_, 'a> {
                         Some(_) => return Err(Reject::Malformed(step.item.name)),
                         None if step.strict => return Err(Reject::Malformed(step.item.name)),
                         None => {
-                            keep(step, &self.line[at..], values);
+                            keep(step, at, self.line.len(), values);
                             values.truncated = true;
                             return Ok(self.line.len());
                         }
@@ -86,11 +87,71 @@ impl<'a> Run<'_, 'a> {
                 }
             };
             if step.end != End::Own {
-                keep(step, &self.line[at..end], values);
+                keep(step, at, end, values);
             }
             at = self.behind(step, end, literal)?;
         }
         Ok(at)
+    }
+
+    /// Reads as many of the steps `from..to` as are as usual, and gives the place behind the last
+    /// one's literal and how many steps are read. What was kept of the step behind those means
+    /// nothing.
+    #[inline]
+    fn usual(&self, at: usize, from: usize, to: usize, values: &mut Values<'_>) -> (usize, usize) {
+        let (mut at, mut read) = (at, from);
+        for quick in self.layout.quick.get(from..to).unwrap_or_default() {
+            let Some(behind) = self.one_usual(quick, at, values) else { break };
+            (at, read) = (behind, read + 1);
+        }
+        (at, read)
+    }
+
+    #[inline(always)]
+    fn one_usual(&self, quick: &Quick, at: usize, values: &mut Values<'_>) -> Option<usize> {
+        let rest = self.line.get(at..)?;
+        let len = match quick.how {
+            How::Own => return None,
+            How::ClientUntil(_) if values.wanted.client => return None,
+            How::ClientUntil(byte) => bytes::find(byte, rest)?,
+            How::Until(byte) => {
+                let len = bytes::find(byte, rest)?;
+                values.fields.set_text(quick.place, at, at + len);
+                len
+            }
+            How::Quoted => {
+                let len = bytes::find(b'"', rest)?;
+                if len > 0 && rest[len - 1] == b'\\' {
+                    return None;
+                }
+                values.fields.set_text(quick.place, at, at + len);
+                len
+            }
+            How::Integer => {
+                let (value, len) = number::plain(rest)?;
+                values.fields.set_plain(quick.place, value.saturating_mul(quick.times));
+                len
+            }
+            How::Decimal => {
+                let (value, len) = number::seconds(rest)?;
+                values.fields.set_plain(quick.place, value.saturating_mul(quick.times));
+                len
+            }
+            How::Clf => {
+                values.at_us = Some(values.fields.date.read(rest)?);
+                date::CLF
+            }
+        };
+        let tail = rest.get(len..)?;
+        let (word, mask) = quick.word;
+        let stands = match tail.first_chunk() {
+            Some(bytes) => u64::from_le_bytes(*bytes) & mask == word,
+            // At the line's end a byte behind it does not count.
+            None => {
+                first_bytes(tail) & mask == word && tail.len() >= usize::from(quick.literal_len)
+            }
+        };
+        stands.then(|| at + len + usize::from(quick.literal_len))
     }
 
     /// The place behind a step's literal, which must stand at `at`.
@@ -120,7 +181,7 @@ impl<'a> Run<'_, 'a> {
 
     /// Reads a field that knows its own end, and gives that end.
     #[inline]
-    fn own(&self, step: &Step, at: usize, values: &mut Values<'a>) -> Result<usize, Reject> {
+    fn own(&self, step: &Step, at: usize, values: &mut Values<'_>) -> Result<usize, Reject> {
         let rest = &self.line[at..];
         let malformed = Reject::Malformed(step.item.name);
         match step.item.shape {
@@ -128,9 +189,7 @@ impl<'a> Run<'_, 'a> {
                 let whole = step.item.shape == Shape::Integer;
                 let read = if whole { number::integer(rest) } else { number::decimal(rest) };
                 let read = read.ok_or(malformed)?;
-                if let To::Number(number, scale) = step.item.to {
-                    values.set(number, read.value.map(|v| scale.of(v)), read.plus);
-                }
+                set(step, read.value, read.plus, values);
                 Ok(at + read.len)
             }
             Shape::Date(date) => {
@@ -144,7 +203,7 @@ impl<'a> Run<'_, 'a> {
             }
             Shape::List => {
                 let len = list(rest);
-                keep(step, &rest[..len], values);
+                keep(step, at, at + len, values);
                 Ok(at + len)
             }
             Shape::Braced => match rest.first() {
@@ -194,7 +253,7 @@ impl<'a> Run<'_, 'a> {
         at: usize,
         from: usize,
         to: usize,
-        values: &mut Values<'a>,
+        values: &mut Values<'_>,
     ) -> Result<usize, Reject> {
         let literal = self.layout.literal(step);
         let whole_line = to == self.layout.steps.len();
@@ -206,7 +265,7 @@ impl<'a> Run<'_, 'a> {
                 Ok(behind)
                     if self.holds(step, at, end) && (!whole_line || behind == self.line.len()) =>
                 {
-                    keep(step, &self.line[at..end], values);
+                    keep(step, at, end, values);
                     return Ok(behind);
                 }
                 Ok(_) | Err(_) => start = end + 1,
@@ -216,14 +275,35 @@ impl<'a> Run<'_, 'a> {
     }
 }
 
+/// The bytes as a word, zeros behind them; of fewer than eight.
+#[inline]
+fn first_bytes(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Puts a number where it belongs.
+#[inline]
+const fn set(step: &Step, value: Option<i64>, plus: bool, values: &mut Values<'_>) {
+    if let To::Number(number, scale) = step.item.to {
+        let value = match value {
+            Some(value) => Some(scale.of(value)),
+            None => None,
+        };
+        values.set(number, value, plus);
+    }
+}
+
 /// Puts a text where it belongs.
 #[inline]
-fn keep<'a>(step: &Step, field: &'a [u8], values: &mut Values<'a>) {
+fn keep(step: &Step, start: usize, end: usize, values: &mut Values<'_>) {
+    let line = values.line;
+    let field = || line.get(start..end).unwrap_or_default();
     match step.item.to {
-        To::Text(text) => values.set_text(text, field),
+        To::Text(text) => values.set_text(text, start, end),
         To::Client | To::ClientSocket if !values.wanted.client => {}
-        To::Client => values.client = address(field),
+        To::Client => values.client = address(field()),
         To::ClientSocket => {
+            let field = field();
             let colon = memchr::memrchr(b':', field).unwrap_or(field.len());
             values.client = address(&field[..colon]);
             let port = number::integer(field.get(colon + 1..).unwrap_or_default());

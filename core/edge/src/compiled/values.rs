@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::date::LastDate;
 use crate::format::Wanted;
 
 /// A field read as a number: durations in microseconds, the rest as it stands.
@@ -114,64 +115,122 @@ pub(super) enum Text {
     UpstreamBytes,
 }
 
-const NUMBERS: usize = Number::DayTime as usize + 1;
-const TEXTS: usize = Text::UpstreamBytes as usize + 1;
-// Each number has a bit for its plus.
-const _: () = assert!(NUMBERS <= 64, "more numbers than bits");
-/// Stands for a number the line does not tell.
-const ABSENT: i64 = i64::MIN;
+/// Places for numbers and for texts: each has a bit.
+const PLACES: usize = NOWHERE as usize + 1;
+/// The place of what nobody has use for.
+pub(super) const NOWHERE: u8 = 63;
+const _: () = assert!(
+    (Number::DayTime as u8) < NOWHERE && (Text::UpstreamBytes as u8) < NOWHERE,
+    "more fields than places"
+);
+
+/// Room for one line's fields, and the last line's date. Kept from line to line: to clear it all
+/// takes longer than to read most fields.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    /// Of those that have their bit in `told`; what the others are means nothing.
+    numbers: [i64; PLACES],
+    /// Where they begin and end in the line, of those that have their bit in `held`.
+    texts: [(u32, u32); PLACES],
+    told: u64,
+    held: u64,
+    /// Numbers that stood behind a `+`, a bit each.
+    plus: u64,
+    /// The last date.
+    pub(super) date: LastDate,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            numbers: [0; PLACES],
+            texts: [(0, 0); PLACES],
+            told: 0,
+            held: 0,
+            plus: 0,
+            date: LastDate::default(),
+        }
+    }
+}
+
+impl Fields {
+    /// Keeps the number of a place, or that the line does not tell it.
+    #[inline(always)]
+    pub(super) const fn set(&mut self, place: u8, value: Option<i64>, plus: bool) {
+        let bit = 1 << (place as usize % PLACES);
+        match value {
+            Some(value) => self.set_plain(place, value),
+            None => (self.told, self.plus) = (self.told & !bit, self.plus & !bit),
+        }
+        if plus {
+            self.plus |= bit;
+        }
+    }
+
+    /// Keeps the number of a place, which stood behind no `+`.
+    #[inline(always)]
+    pub(super) const fn set_plain(&mut self, place: u8, value: i64) {
+        let place = place as usize % PLACES;
+        self.numbers[place] = value;
+        self.told |= 1 << place;
+        self.plus &= !(1 << place);
+    }
+
+    /// Keeps the text of a place.
+    #[inline(always)]
+    pub(super) fn set_text(&mut self, place: u8, start: usize, end: usize) {
+        let place = usize::from(place) % PLACES;
+        // A line is much shorter.
+        let at = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        self.texts[place] = (at(start), at(end));
+        self.held |= 1 << place;
+    }
+}
 
 /// The fields of one line.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Values<'a> {
-    numbers: [i64; NUMBERS],
-    texts: [&'a [u8]; TEXTS],
+    /// The line.
+    pub(super) line: &'a [u8],
+    /// What its fields are kept in.
+    pub(super) fields: &'a mut Fields,
     /// The line's own time, where one field holds all of it.
     pub(super) at_us: Option<i64>,
     /// The client.
     pub(super) client: Option<IpAddr>,
     /// What will be read of them.
     pub(super) wanted: Wanted,
-    /// Numbers that stood behind a `+`, a bit each.
-    plus: u64,
     /// The line ended inside a text field.
     pub(super) truncated: bool,
 }
 
 impl<'a> Values<'a> {
-    pub(super) const fn new(wanted: Wanted) -> Self {
-        Self {
-            numbers: [ABSENT; NUMBERS],
-            texts: [b""; TEXTS],
-            at_us: None,
-            client: None,
-            wanted,
-            plus: 0,
-            truncated: false,
-        }
+    /// None of this line yet.
+    #[inline]
+    pub(super) const fn new(line: &'a [u8], fields: &'a mut Fields, wanted: Wanted) -> Self {
+        (fields.told, fields.held, fields.plus) = (0, 0, 0);
+        Self { line, fields, at_us: None, client: None, wanted, truncated: false }
     }
 
     /// Keeps a number, or that the line does not tell it.
+    #[inline]
     pub(super) const fn set(&mut self, number: Number, value: Option<i64>, plus: bool) {
-        self.numbers[number as usize] = match value {
-            Some(value) => value,
-            None => ABSENT,
-        };
-        let bit = 1 << number as u64;
-        self.plus = if plus { self.plus | bit } else { self.plus & !bit };
+        self.fields.set(number as u8, value, plus);
     }
 
-    /// Keeps a text.
-    pub(super) const fn set_text(&mut self, text: Text, value: &'a [u8]) {
-        self.texts[text as usize] = value;
+    /// Keeps a text, which stands in the line from `start` to `end`.
+    #[inline]
+    pub(super) fn set_text(&mut self, text: Text, start: usize, end: usize) {
+        self.fields.set_text(text as u8, start, end);
     }
 
     /// A number the line tells; −1 where the balancer says so.
+    #[inline]
     pub(super) const fn number(&self, number: Number) -> Option<i64> {
-        match self.numbers[number as usize] {
-            ABSENT => None,
-            value => Some(value),
+        if self.fields.told & (1 << number as u64) == 0 {
+            return None;
         }
+        Some(self.fields.numbers[number as usize])
     }
 
     /// A number that is none where negative: the balancer's −1 is "not reached".
@@ -191,17 +250,23 @@ impl<'a> Values<'a> {
 
     /// Whether the number stood behind a `+`.
     pub(super) const fn plus(&self, number: Number) -> bool {
-        self.plus & (1 << number as u64) != 0
+        self.fields.plus & (1 << number as u64) != 0
     }
 
     /// A text, empty where the line has none.
-    pub(super) const fn text(&self, text: Text) -> &'a [u8] {
-        self.texts[text as usize]
+    #[inline]
+    pub(super) fn text(&self, text: Text) -> &'a [u8] {
+        if self.fields.held & (1 << text as u64) == 0 {
+            return b"";
+        }
+        let (start, end) = self.fields.texts[text as usize];
+        self.line.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// A text, empty where the line has none or a lone dash for it.
-    pub(super) const fn told(&self, text: Text) -> &'a [u8] {
-        match self.texts[text as usize] {
+    #[inline]
+    pub(super) fn told(&self, text: Text) -> &'a [u8] {
+        match self.text(text) {
             b"-" => b"",
             told => told,
         }

@@ -76,7 +76,7 @@ impl Parse for Strings {
         let (last, others) = self.0.split_last().ok_or(Reject::NotARequest("no format"))?;
         for string in others {
             // A cut line fits the beginning of more than one: only a whole one decides.
-            match string.fits(line, context) {
+            match string.fits(line, context, &mut scratch.fields) {
                 Ok(()) => return string.parse_into(line, context, scratch, record),
                 Err(reject) => first = first.or(Some(reject)),
             }

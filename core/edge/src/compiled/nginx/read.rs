@@ -59,7 +59,9 @@ pub(in super::super) fn read<'a>(record: &mut Record<'a>, values: &Values<'a>, f
         || facts.completion && values.told(Text::Completion).is_empty() && cut_short(values);
     if let Some(Tried { last, total_us }) = &tried {
         server_phases(record, last, facts);
-        if let (Some(total), Some(_)) = (total, last.response_us) {
+        if values.wanted.phases
+            && let (Some(total), Some(_)) = (total, last.response_us)
+        {
             let elsewhere = total.saturating_sub(*total_us);
             record.phases.set(EdgePhase::ClientOut, Span::mixed(elsewhere));
             if let Some(body) = last.body() {
