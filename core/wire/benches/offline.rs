@@ -35,7 +35,7 @@ fn file_to_report(bencher: Bencher<'_, '_>, evidence_of_all: bool) {
 }
 
 fn handshakes(file: &[u8], evidence_of_all: bool) -> u64 {
-    let judge = Judge { slow: Duration::from_millis(300), evidence_of_all };
+    let judge = Judge { slow: Duration::from_millis(300), evidence_of_all, ..Judge::default() };
     let mut watch = Watch::new(watch::Options { judge, ..watch::Options::default() }, Seed(7));
     let mut report = Report::new(Options { asn: None, seed: Seed(7), worst: 10 });
     let (mut reader, mut at) = (Reader::new(), 0);

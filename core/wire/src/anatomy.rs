@@ -36,6 +36,12 @@ pub use vantage::{Place, Vantage};
 pub struct Judge {
     /// From how long on a handshake is slow.
     pub slow: Duration,
+    /// From how long on it is slow however short the whole was: the server's part of it.
+    pub server: Option<Duration>,
+    /// The network's part.
+    pub network: Option<Duration>,
+    /// The client's part.
+    pub client: Option<Duration>,
     /// Whether sentences are wanted of those too that were not slow; they cost more than all the
     /// rest of the judgment.
     pub evidence_of_all: bool,
@@ -43,7 +49,7 @@ pub struct Judge {
 
 impl Default for Judge {
     fn default() -> Self {
-        Self { slow: SLOW, evidence_of_all: true }
+        Self { slow: SLOW, server: None, network: None, client: None, evidence_of_all: true }
     }
 }
 
@@ -63,8 +69,8 @@ fn judged(opening: Box<Opening>, vantage: VantagePoint, by: &Judge) -> Handshake
     let found = sight.divide(&timeline, &mut parts);
     let total = timeline.whole.ns();
     let slow = Duration::from_nanos(total.unsigned_abs()) >= by.slow;
-    let blame = if slow { blame(&opening, &parts) } else { Blame::None };
-    let evidence = if slow || by.evidence_of_all {
+    let blame = if slow { blame(&opening, &parts) } else { blame_of_part(&opening, &parts, by) };
+    let evidence = if blame != Blame::None || by.evidence_of_all {
         evidence::sentences(&sight, &timeline, &found)
     } else {
         Vec::new()
@@ -96,7 +102,28 @@ fn blame(opening: &Opening, parts: &Parts) -> Blame {
     if opening.gaps.drops > 0 || parts.unknown() > part.ns || part.least <= most_of_others {
         return Blame::Unknown;
     }
-    match first {
+    blamed(first)
+}
+
+/// Of one that was not slow as a whole: the one whose part was long, by the most of its limit. It
+/// has to be long whichever of the bounds are true, or nobody can say whose time it was.
+fn blame_of_part(opening: &Opening, parts: &Parts, by: &Judge) -> Blame {
+    let limits =
+        [(Owner::Server, by.server), (Owner::Network, by.network), (Owner::Client, by.client)];
+    let long = limits.into_iter().filter_map(|(owner, limit)| {
+        let (part, limit) = (parts.of(owner), limit?);
+        let is_long = Duration::from_nanos(part.ns.max(0).unsigned_abs()) >= limit;
+        let limit_ns = i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX);
+        is_long.then(|| (float(part.ns) / float(limit_ns.max(1)), part.least >= limit_ns, owner))
+    });
+    let Some((_, sure, owner)) = long.max_by(|a, b| a.0.total_cmp(&b.0)) else {
+        return Blame::None;
+    };
+    if sure && opening.gaps.drops == 0 { blamed(owner) } else { Blame::Unknown }
+}
+
+const fn blamed(owner: Owner) -> Blame {
+    match owner {
         Owner::Server => Blame::Server,
         Owner::Network => Blame::Network,
         Owner::Client => Blame::Client,

@@ -16,7 +16,7 @@ pub mod slow;
 pub mod spool;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

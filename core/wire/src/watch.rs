@@ -7,13 +7,14 @@
 use whyslow_model::Wall;
 use whyslow_model::seeded::Seed;
 
-use crate::anatomy::{Judge, Vantage, judge};
+use crate::anatomy::{Judge, Vantage};
 use crate::engine::{self, Engine};
 use crate::event::{Ending, Event, Unanswered};
 use crate::handshake::Handshake;
 use crate::packet::duplicates::Duplicates;
 use crate::packet::{Captured, Counters, Decoded, Decoder};
 use crate::segment::Segment;
+use crate::slow::Slow;
 
 /// What a watch goes by.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,10 @@ pub struct Options {
     pub engine: engine::Options,
     /// What openings are judged by.
     pub judge: Judge,
+    /// By how often it is the 99th percentile of its server, of the last hours and from 100 ms on,
+    /// that a handshake is slow too, or somebody's part of it; `None`: what is usual is not looked
+    /// at.
+    pub times_p99: Option<f64>,
     /// Ports of servers to look at; of all where empty.
     pub ports: Vec<u16>,
 }
@@ -45,6 +50,7 @@ pub struct Watch {
     duplicates: Duplicates,
     engine: Engine,
     vantage: Vantage,
+    slow: Slow,
     /// The first and the last packet.
     span: Option<(Wall, Wall)>,
     /// Packets with a time before that of the one before them.
@@ -59,10 +65,16 @@ impl Watch {
             duplicates: Duplicates::new(seed),
             engine: Engine::new(options.engine, seed.0),
             vantage: Vantage::default(),
+            slow: Slow::new(options.judge, options.times_p99, seed),
             span: None,
             backwards: 0,
             options,
         }
+    }
+
+    /// From now on openings are judged so.
+    pub const fn handle_slow(&mut self, judge: Judge, times_p99: Option<f64>) {
+        self.slow.handle_options(judge, times_p99);
     }
 
     /// Takes the next packet.
@@ -114,7 +126,7 @@ impl Watch {
             Event::Opening(opening) => {
                 self.vantage.handle_opening(&opening);
                 let point = self.vantage.point(&opening);
-                Told::Handshake(Box::new(judge(opening, point, &self.options.judge)))
+                Told::Handshake(Box::new(self.slow.judge(opening, point)))
             }
             Event::Unanswered(unanswered) => Told::Unanswered(unanswered),
             Event::Ending(ending) => Told::Ending(ending),

@@ -1,14 +1,12 @@
 //! Which handshakes are slow enough to be kept: by thresholds, and by what is usual at their server.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use whyslow_model::limits::WIRE_SERVERS_MAX;
-use whyslow_model::seeded::{Seed, SeededMap};
-use whyslow_model::{Histogram, Wall};
+use whyslow_model::seeded::Seed;
 
 use crate::handshake::{Handshake, Phase};
+use crate::usual::Usual;
 
 /// From when on a handshake is kept.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,41 +19,22 @@ pub struct Thresholds {
     pub times_p99: Option<f64>,
 }
 
-/// What is usual at each server: at most [`WIRE_SERVERS_MAX`] of them are known; others are judged
-/// by thresholds alone.
+/// Which handshakes are kept, and what is usual at their servers; those of servers of which that is
+/// not known are judged by thresholds alone.
 #[derive(Debug)]
-pub struct Usual {
-    servers: SeededMap<SocketAddr, Server>,
-}
-
-/// One server's last hours.
-#[derive(Debug)]
-struct Server {
-    /// When the newer of the two began.
-    since: Wall,
-    newer: [Histogram; PARTS],
-    older: [Histogram; PARTS],
-    /// Observed since the percentiles were worked out.
-    fresh: u32,
-    /// In milliseconds.
-    p99: [Option<f64>; PARTS],
+pub struct Slow {
+    usual: Usual<PARTS>,
 }
 
 /// The phases, and the whole.
 const PARTS: usize = Phase::ALL.len() + 1;
-/// For how long a histogram is filled before the next one is; two of them count.
-const HOUR: Duration = Duration::from_hours(1);
-/// Handshakes without which a percentile says nothing.
-const HANDSHAKES_MIN: u64 = 200;
-/// Percentiles are worked out anew after so many.
-const EVERY: u32 = 100;
 /// What is shorter than this is nobody's trouble, however unusual: in milliseconds.
 const UNUSUAL_MS_MIN: f64 = 100.0;
 
-impl Usual {
+impl Slow {
     /// Nothing is known yet; `seed` keeps strangers from choosing servers that collide.
     pub fn new(seed: Seed) -> Self {
-        Self { servers: seed.map() }
+        Self { usual: Usual::new(seed) }
     }
 
     /// Why a handshake is to be kept, if it is; and learns from it.
@@ -63,24 +42,22 @@ impl Usual {
         if !handshake.is_tls() {
             return None;
         }
-        let above = above(handshake, by);
-        let server = self.server(handshake)?;
-        let unusual = by.times_p99.and_then(|times| server.unusual(handshake, times));
-        server.learn(handshake);
-        above.or(unusual)
+        let (server, at) = (handshake.opening.flow.server, handshake.opening.last);
+        let p99 = self.usual.p99(server);
+        let unusual = by.times_p99.and_then(|times| unusual(handshake, p99, times));
+        self.usual.learn(server, at, parts(handshake));
+        above(handshake, by).or(unusual)
     }
+}
 
-    fn server(&mut self, handshake: &Handshake) -> Option<&mut Server> {
-        let (address, at) = (handshake.opening.flow.server, handshake.opening.last);
-        if self.servers.len() >= WIRE_SERVERS_MAX && !self.servers.contains_key(&address) {
-            // Servers that nobody has asked for hours make room.
-            self.servers.retain(|_, server| at.since(server.since) < 2 * HOUR);
-            if self.servers.len() >= WIRE_SERVERS_MAX {
-                return None;
-            }
-        }
-        Some(self.servers.entry(address).or_insert_with(|| Server::new(at)))
-    }
+fn unusual(handshake: &Handshake, p99: [Option<f64>; PARTS], times: f64) -> Option<String> {
+    let names = Phase::ALL.map(Phase::as_str).into_iter().chain(["the handshake"]);
+    let mut all = names.zip(parts(handshake)).zip(p99);
+    all.find_map(|((name, ms), p99)| {
+        let (ms, p99) = (ms?, p99?);
+        let unusual = ms >= UNUSUAL_MS_MIN && ms > times * p99;
+        unusual.then(|| format!("{name} took {ms:.1} ms, where 99 of 100 take {p99:.1} ms"))
+    })
 }
 
 fn above(handshake: &Handshake, by: &Thresholds) -> Option<String> {
@@ -107,61 +84,6 @@ fn parts(handshake: &Handshake) -> [Option<f64>; PARTS] {
     parts
 }
 
-impl Server {
-    fn new(since: Wall) -> Self {
-        let empty = || std::array::from_fn(|_| Histogram::default());
-        Self { since, newer: empty(), older: empty(), fresh: 0, p99: [None; PARTS] }
-    }
-
-    fn unusual(&self, handshake: &Handshake, times: f64) -> Option<String> {
-        let names = Phase::ALL.map(Phase::as_str).into_iter().chain(["the handshake"]);
-        let mut all = names.zip(parts(handshake)).zip(self.p99);
-        all.find_map(|((name, ms), p99)| {
-            let (ms, p99) = (ms?, p99?);
-            let unusual = ms >= UNUSUAL_MS_MIN && ms > times * p99;
-            unusual.then(|| format!("{name} took {ms:.1} ms, where 99 of 100 take {p99:.1} ms"))
-        })
-    }
-
-    fn learn(&mut self, handshake: &Handshake) {
-        let at = handshake.opening.last;
-        if at.since(self.since) >= HOUR {
-            let empty = std::array::from_fn(|_| Histogram::default());
-            self.older = std::mem::replace(&mut self.newer, empty);
-            self.since = at;
-        }
-        for (histogram, ms) in self.newer.iter_mut().zip(parts(handshake)) {
-            if let Some(ms) = ms {
-                histogram.observe(micros(ms));
-            }
-        }
-        self.fresh += 1;
-        if self.fresh >= EVERY {
-            self.fresh = 0;
-            self.work_out();
-        }
-    }
-
-    fn work_out(&mut self) {
-        for ((p99, newer), older) in self.p99.iter_mut().zip(&self.newer).zip(&self.older) {
-            let mut both = older.clone();
-            both.merge(newer);
-            let enough = both.count() >= HANDSHAKES_MIN;
-            *p99 = both.quantile(0.99).filter(|_| enough).map(|s| s * 1e3);
-        }
-    }
-}
-
-fn micros(ms: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a phase is not below 0, and one of ages is as good as a long one"
-    )]
-    let micros = (ms * 1e3).round().max(0.0) as u64;
-    micros
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,29 +101,29 @@ mod tests {
 
     #[test]
     fn thresholds_are_for_the_whole_and_for_phases() {
-        let mut usual = Usual::new(Seed(3));
+        let mut slow_ones = Slow::new(Seed(3));
         let total =
             |ms| Thresholds { total: Some(Duration::from_millis(ms)), ..Default::default() };
         let slow = of(400);
-        assert_eq!(usual.handle_handshake(&slow, &Thresholds::default()), None);
-        assert_eq!(usual.handle_handshake(&slow, &total(900)), None);
-        let text = usual.handle_handshake(&slow, &total(400)).unwrap();
+        assert_eq!(slow_ones.handle_handshake(&slow, &Thresholds::default()), None);
+        assert_eq!(slow_ones.handle_handshake(&slow, &total(900)), None);
+        let text = slow_ones.handle_handshake(&slow, &total(400)).unwrap();
         assert!(text.ends_with("400 ms or more are kept"), "{text}");
         let phases = [(Phase::ServerThink, Duration::from_millis(350))].into();
-        let text = usual.handle_handshake(&slow, &Thresholds { phases, ..total(400) }).unwrap();
+        let text = slow_ones.handle_handshake(&slow, &Thresholds { phases, ..total(400) }).unwrap();
         assert_eq!(text, "server_think took 400.0 ms, 350 ms or more are kept");
     }
 
     #[test]
     fn what_is_unusual_at_a_server_is_kept_once_enough_is_known() {
-        let mut usual = Usual::new(Seed(3));
+        let mut slow_ones = Slow::new(Seed(3));
         let by = Thresholds { times_p99: Some(4.0), ..Default::default() };
         let (quick, slow) = (of(20), of(150));
         for n in 0..250 {
-            assert_eq!(usual.handle_handshake(&quick, &by), None, "{n}");
+            assert_eq!(slow_ones.handle_handshake(&quick, &by), None, "{n}");
         }
-        let text = usual.handle_handshake(&slow, &by).unwrap();
+        let text = slow_ones.handle_handshake(&slow, &by).unwrap();
         assert!(text.starts_with("server_think took 150.0 ms, where 99 of 100 take 20."), "{text}");
-        assert_eq!(usual.handle_handshake(&of(90), &by), None, "too short to matter");
+        assert_eq!(slow_ones.handle_handshake(&of(90), &by), None, "too short to matter");
     }
 }

@@ -9,7 +9,7 @@ use crate::packet::made::Made;
 use crate::tls::made::{ccs, client_hello, record, sealed, server_hello_1_3, versions};
 
 /// A handshake of TLS 1.3 with so many milliseconds of think time, then a request and a response.
-pub(super) fn handshake_of(server_think_ms: i64, client_think_ms: i64) -> Wire {
+pub(crate) fn handshake_of(server_think_ms: i64, client_think_ms: i64) -> Wire {
     let mut wire = Wire::new();
     let flight = [
         record(22, &server_hello_1_3(&[])),
@@ -31,7 +31,7 @@ pub(super) fn handshake_of(server_think_ms: i64, client_think_ms: i64) -> Wire {
     wire
 }
 
-pub(super) fn opening_of(wire: &Wire) -> Opening {
+pub(crate) fn opening_of(wire: &Wire) -> Opening {
     let frames = frames(wire);
     let told = events(&captured(&frames), Seed(7));
     let opening = told.into_iter().find_map(|e| match e {

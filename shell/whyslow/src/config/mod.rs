@@ -20,6 +20,7 @@ mod rules;
 mod scalar;
 pub mod secret;
 pub mod shape;
+pub mod slow;
 pub mod substitute;
 pub mod types;
 pub mod wire;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::edge::{Network, text};
 use super::keep::Keep;
+use super::slow::Slow;
 
 /// One network interface whose recent past is held, and whose handshakes are followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +32,9 @@ pub struct WireTap {
     /// Ports of whose packets only the first bytes are kept, so that the ring reaches further back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub snap: Vec<Snap>,
+    /// From when on a handshake is slow.
+    #[serde(default, skip_serializing_if = "Slow::is_default")]
+    pub slow: Slow,
     /// When packets of a connection are written to the data directory, and how much of them.
     #[serde(default, skip_serializing_if = "Keep::is_default")]
     pub keep: Keep,
@@ -61,14 +65,16 @@ impl WireTap {
             service: None,
             ring: default_ring(),
             snap: Vec::new(),
+            slow: Slow::default(),
             keep: Keep::default(),
             rdns: true,
         }
     }
 
-    /// Whether a recorder of the other one records what this one wants, whatever is kept of it.
+    /// Whether a recorder of the other one records what this one wants, whatever is slow and is kept
+    /// of it.
     pub fn is_recorded_as(&self, other: &Self) -> bool {
-        Self { keep: other.keep.clone(), ..self.clone() } == *other
+        Self { keep: other.keep.clone(), slow: other.slow.clone(), ..self.clone() } == *other
     }
 }
 
@@ -152,6 +158,8 @@ mod tests {
         let keep = Keep { rate: 1, ..Keep::default() };
         let other = WireTap { keep, ..WireTap::of("eth0") };
         assert!(tap.is_recorded_as(&other) && other != tap);
+        let slow = Slow { times_p99: 4, ..Slow::default() };
+        assert!(tap.is_recorded_as(&WireTap { slow, ..WireTap::of("eth0") }));
         assert!(!WireTap::of("eth1").is_recorded_as(&tap));
     }
 }

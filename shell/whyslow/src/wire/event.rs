@@ -40,10 +40,10 @@ pub enum What {
 }
 
 /// A file that holds the packets of something told before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Kept {
-    /// Whether it is a handshake's; SYNs without an answer otherwise.
-    pub handshake: bool,
+    /// The handshake that was told; SYNs without an answer otherwise.
+    pub handshake: Option<Arc<WireEvent>>,
     /// When that began.
     pub began: Wall,
     /// Whose packets.

@@ -41,7 +41,7 @@ use crate::config::{Config, WireTap};
 use crate::edge::stop::Stop;
 use counters::Counted;
 use names::Names;
-use recorder::Place;
+use recorder::{Judging, Place};
 
 /// All interfaces that are recorded.
 #[derive(Debug, Default)]
@@ -82,6 +82,7 @@ pub struct TapStatus {
 struct Running {
     config: Arc<WireTap>,
     names: Names,
+    judging: Judging,
     counted: Counted,
     past: Past,
     since: Wall,
@@ -121,6 +122,8 @@ impl Wire {
             if !stays {
                 running.stop();
                 free.free.extend(running.socket.take());
+            } else if let Some(tap) = wanted {
+                running.judging.set(tap.slow.judge());
             }
             stays
         });
@@ -176,7 +179,10 @@ impl Wire {
     }
 
     fn run(&self, config: WireTap, names: Names, sockets: &mut Sockets) -> Running {
+        let judging = Judging::default();
+        judging.set(config.slow.judge());
         let mut running = Running {
+            judging,
             config: Arc::new(config),
             names,
             counted: Counted::default(),
@@ -203,6 +209,7 @@ impl Wire {
             socket: Arc::clone(socket),
             programs,
             names: running.names.clone(),
+            judging: running.judging.clone(),
             seed: Seed(self.seed),
             counted: running.counted.clone(),
             past: running.past.clone(),

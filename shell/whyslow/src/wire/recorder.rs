@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use whyslow_model::Wall;
@@ -39,11 +39,29 @@ pub(super) struct Place {
     pub(super) socket: Arc<OwnedFd>,
     pub(super) programs: Programs,
     pub(super) names: Names,
+    pub(super) judging: Judging,
     pub(super) seed: Seed,
     pub(super) counted: Counted,
     pub(super) past: Past,
     pub(super) events: Events,
     pub(super) stop: Stop,
+}
+
+/// What a recorder judges by, which may change while it runs; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Judging(Arc<Mutex<(Judge, Option<f64>)>>);
+
+impl Judging {
+    /// From now on by this, and by so many times what is usual.
+    pub(super) fn set(&self, by: (Judge, Option<f64>)) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = by;
+    }
+
+    /// As it is, but for the sentences of openings that were not slow, which nobody would read.
+    fn now(&self) -> (Judge, Option<f64>) {
+        let (judge, times_p99) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (Judge { evidence_of_all: false, ..judge }, times_p99)
+    }
 }
 
 /// Records until told to stop.
@@ -81,7 +99,7 @@ fn record(place: &Place, blind: Option<Wall>) -> Result<(), String> {
         interface: Arc::from(config.interface.as_str()),
         service: config.service.as_deref().map(Arc::from),
         tap: tap.map_err(|e| with_hint(&e))?,
-        watch: Watch::new(followed(), place.seed),
+        watch: Watch::new(place.followed(), place.seed),
         sight: None,
         looked: None,
         before: place.counted.read().0,
@@ -144,6 +162,8 @@ impl Life<'_> {
             return Ok(());
         }
         self.looked = Some(now);
+        let (judge, times_p99) = self.place.judging.now();
+        self.watch.handle_slow(judge, times_p99);
         let loss = self.tap.look(now).map_err(|e| with_hint(&e))?;
         if let Some(loss) = loss {
             self.tell(What::Loss(loss));
@@ -230,9 +250,10 @@ impl Life<'_> {
     }
 }
 
-/// How packets of a ring are followed: as those of a file are, but for the sentences of openings
-/// that were not slow, which nobody would read.
-fn followed() -> watch::Options {
-    let judge = Judge { evidence_of_all: false, ..Judge::default() };
-    watch::Options { judge, ..watch::Options::default() }
+impl Place {
+    /// How packets of a ring are followed: as those of a file are.
+    fn followed(&self) -> watch::Options {
+        let (judge, times_p99) = self.judging.now();
+        watch::Options { judge, times_p99, ..watch::Options::default() }
+    }
 }

@@ -84,7 +84,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
     let seed = seed();
     let worst = args.top.map_or(TERMINAL_TOP, NonZero::get).min(WIRE_REPORT_WORST_MAX);
     let mut report = Report::new(Options { asn: Some(Arc::clone(&networks)), seed, worst });
-    let judge = Judge { slow: args.slow.std(), evidence_of_all: args.json || args.json_lines };
+    let evidence_of_all = args.json || args.json_lines;
+    let judge = Judge { slow: args.slow.std(), evidence_of_all, ..Judge::default() };
     let ports = args.server_port.clone();
     let options = watch::Options { judge, ports, ..watch::Options::default() };
     let mut watch = Watch::new(options, seed);

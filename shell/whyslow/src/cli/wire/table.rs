@@ -155,7 +155,7 @@ fn with_evidence(of: &Handshake, slow: Duration) -> Handshake {
     if !of.evidence.is_empty() {
         return of.clone();
     }
-    let by = Judge { slow: slow.std(), evidence_of_all: true };
+    let by = Judge { slow: slow.std(), ..Judge::default() };
     judge(of.opening.clone(), of.vantage, &by)
 }
 

@@ -2,7 +2,7 @@
 //! has its packets written.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use whyslow_model::Wall;
@@ -11,7 +11,7 @@ use whyslow_model::seeded::Seed;
 use whyslow_sys::clock;
 use whyslow_wire::event::Unanswered;
 use whyslow_wire::evidence::Trigger;
-use whyslow_wire::evidence::slow::Usual;
+use whyslow_wire::evidence::slow::Slow;
 use whyslow_wire::handshake::Handshake;
 use whyslow_wire::plan::{REST, RETIRE};
 
@@ -45,7 +45,7 @@ pub(super) fn until_stopped(shared: &Shared, listener: &Listener) {
 
 struct Keeper<'a> {
     shared: &'a Shared,
-    usual: Usual,
+    slow: Slow,
     waiting: Vec<Waiting>,
     sampled: Option<Wall>,
 }
@@ -53,13 +53,15 @@ struct Keeper<'a> {
 /// An incident whose tail is yet to come.
 struct Waiting {
     incident: Incident,
+    /// What was told of it.
+    event: Option<Arc<WireEvent>>,
     due: Wall,
     left_out: u64,
 }
 
 impl<'a> Keeper<'a> {
     fn new(shared: &'a Shared) -> Self {
-        Self { shared, usual: Usual::new(Seed(shared.seed)), waiting: Vec::new(), sampled: None }
+        Self { shared, slow: Slow::new(Seed(shared.seed)), waiting: Vec::new(), sampled: None }
     }
 
     fn turn(&mut self, listener: &Listener) {
@@ -86,7 +88,7 @@ impl<'a> Keeper<'a> {
         self.write_due(now);
     }
 
-    fn handle_event(&mut self, event: &WireEvent) {
+    fn handle_event(&mut self, event: &Arc<WireEvent>) {
         let tapped = self.shared.tapped();
         let Some(Tapped { keep, .. }) = tapped.get(&*event.interface) else { return };
         let noticed = match &event.what {
@@ -95,12 +97,13 @@ impl<'a> Keeper<'a> {
             What::Unanswered(_) | What::Ending(_) | What::Loss(_) | What::Kept(_) => None,
         };
         if let Some(incident) = noticed {
-            self.wait(Incident { interface: Some(event.interface.clone()), ..incident }, keep);
+            let incident = Incident { interface: Some(event.interface.clone()), ..incident };
+            self.wait(incident, keep, Some(Arc::clone(event)));
         }
     }
 
     fn slow(&mut self, handshake: &Handshake, keep: &Keep) -> Option<Incident> {
-        let why = self.usual.handle_handshake(handshake, &keep.thresholds())?;
+        let why = self.slow.handle_handshake(handshake, &keep.thresholds())?;
         let opening = &handshake.opening;
         let mut text = format!("{why} ({} to {}", opening.flow.client, opening.flow.server);
         if let Some(sni) = opening.tls.as_ref().and_then(|tls| tls.sni.as_deref()) {
@@ -150,11 +153,11 @@ impl<'a> Keeper<'a> {
             if incident.trigger == Trigger::Check && !tap.keep.checks {
                 continue;
             }
-            self.wait(incident, &tap.keep);
+            self.wait(incident, &tap.keep, None);
         }
     }
 
-    fn wait(&mut self, incident: Incident, keep: &Keep) {
+    fn wait(&mut self, incident: Incident, keep: &Keep, event: Option<Arc<WireEvent>>) {
         if keep.quota.0 == 0 {
             return;
         }
@@ -164,7 +167,7 @@ impl<'a> Keeper<'a> {
         }
         let tail = RETIRE + REST + self.tail(&incident, keep.after.std());
         let due = incident.at.after(tail);
-        self.waiting.push(Waiting { incident, due, left_out });
+        self.waiting.push(Waiting { incident, event, due, left_out });
     }
 
     /// How long the tail may be: a ring that forgets soon must not forget the beginning meanwhile.
@@ -191,15 +194,17 @@ impl<'a> Keeper<'a> {
     /// Writes an incident's packets, and tells where they are: whoever keeps what was noticed can
     /// point at them.
     fn write(&self, one: &Waiting, now: Wall) {
-        let Waiting { incident, left_out, .. } = one;
+        let Waiting { incident, event, left_out, .. } = one;
         let taken = take::take(self.shared, incident, now, *left_out);
-        let handshake = incident.trigger == Trigger::SlowHandshake;
-        if !handshake && incident.trigger != Trigger::UnansweredSyn {
-            return;
-        }
+        let handshake = match incident.trigger {
+            Trigger::SlowHandshake => event.as_ref(),
+            Trigger::UnansweredSyn => None,
+            Trigger::Log | Trigger::Check | Trigger::Asked => return,
+        };
         let Some(flow) = incident.ends.flow() else { return };
         for file in taken.files {
-            let kept = Kept { handshake, began: incident.from, flow, file: file.name };
+            let kept =
+                Kept { handshake: handshake.cloned(), began: incident.from, flow, file: file.name };
             let interface = file.interface.into();
             let what = What::Kept(kept);
             self.shared.wire.tell(WireEvent { interface, service: None, what });

@@ -28,7 +28,7 @@ use super::notices::Notices;
 use super::{gaps, rows};
 use crate::storage::{Batch, Db, EdgeBatch, WireBatch, WireEvent, WireEvidence};
 use crate::wire::TapStatus;
-use crate::wire::event::What;
+use crate::wire::event::{Kept, What};
 use crate::wire::tap::Sight;
 
 /// Where something became known.
@@ -162,7 +162,7 @@ impl Keeper {
             What::Unanswered(syns) => self.handle_unanswered(source, syns, None, at),
             What::Ending(ending) => self.handle_ending(source, ending, at),
             What::Loss(loss) => self.handle_loss(source, loss, at),
-            What::Kept(kept) => self.evidence.push(rows::evidence(kept)),
+            What::Kept(kept) => self.handle_kept(source, kept, at),
         }
     }
 
@@ -212,6 +212,19 @@ impl Keeper {
         if !tap.endings.take(at, length) || !tap.keep(row(), at, events) {
             self.counted.not_kept(NotKept::Ending);
         }
+    }
+
+    /// Takes where the packets of something are. A handshake that was not notable by itself is
+    /// kept by itself for their sake.
+    fn handle_kept(&mut self, source: &Source, kept: &Kept, at: Wall) {
+        if let Some(What::Handshake(of)) = kept.handshake.as_deref().map(|event| &event.what)
+            && !rows::is_notable(of)
+        {
+            let client = self.client(source, of.opening.flow.client.ip(), at);
+            let row = rows::handshake(&source.interface, of, &client);
+            self.events.push(WireEvent { notable: true, ..row });
+        }
+        self.evidence.push(rows::evidence(kept));
     }
 
     /// Takes a stretch of time in which not everything was seen. Packets that are known to be lost

@@ -50,7 +50,7 @@ pub(super) fn handshake(tap: &Arc<str>, of: &Handshake, client: &Client) -> Wire
 /// Where the packets of what was told before are.
 pub(super) fn evidence(of: &Kept) -> WireEvidence {
     let FlowKey { client, server } = of.flow;
-    let kind = if of.handshake { WireKind::Handshake } else { WireKind::Unanswered };
+    let kind = if of.handshake.is_some() { WireKind::Handshake } else { WireKind::Unanswered };
     let id = WireEvent::id_of(kind, of.began, client, server);
     WireEvidence { id, at: of.began, file: of.file.clone() }
 }

@@ -317,6 +317,36 @@ async fn a_window_that_a_restart_cuts_in_two_counts_both_parts() {
 }
 
 #[tokio::test]
+async fn a_handshake_whose_packets_are_kept_is_kept_by_itself_and_counted_once() {
+    let (world, real) = (World::new(), real());
+    let mut keeper = world.keeper(clients(), world.start);
+    let (interface, service): (Arc<str>, Arc<str>) = ("eth0".into(), "shop".into());
+    for (n, slow) in [(1, false), (2, true)] {
+        let at = world.at(u64::from(n));
+        let handshake = moved(&real, flow(1, n), at, slow);
+        let what = What::Handshake(Box::new(handshake));
+        keeper.handle(&eth0(), &what, at);
+        let (interface, service) = (Arc::clone(&interface), Some(Arc::clone(&service)));
+        let told = crate::wire::WireEvent { interface, service, what };
+        let kept = crate::wire::Kept {
+            handshake: Some(Arc::new(told)),
+            began: at,
+            flow: flow(1, n),
+            file: format!("{n}.pcapng"),
+        };
+        keeper.handle(&Source::of("eth0", None), &What::Kept(kept), at);
+    }
+    keeper.finish(world.at(9));
+    world.put(&mut keeper).await;
+    let query = WireEventQuery { notable: true, with_evidence: true, ..WireEventQuery::default() };
+    let page = world.db.wire_events(&query).unwrap();
+    let files: Vec<_> = page.events.iter().filter_map(|e| e.evidence.as_deref()).collect();
+    assert_eq!((page.of, files), (2, vec!["2.pcapng", "1.pcapng"]));
+    assert_eq!(world.db.wire_events(&WireEventQuery::default()).unwrap().of, 2);
+    assert_eq!(of(&world.windows()[0], &Cell::All).handshakes, 2);
+}
+
+#[tokio::test]
 async fn the_time_between_two_processes_is_a_gap_and_its_windows_are_blind() {
     let (world, real) = (World::new(), real());
     let mut keeper = world.keeper(Clients::default(), world.start);
