@@ -1,5 +1,7 @@
 //! A shrinking view over one log line: what the hand-written parsers read through.
 
+use crate::marks;
+
 /// The part of a line that is not read yet. Every step says whether it went; none panics.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {
@@ -137,20 +139,35 @@ impl<'a> Cursor<'a> {
         self.eat(end).then_some(value)
     }
 
-    /// Several numbers to come, which [`Cursor::take_numbers`] steps over once they were read;
-    /// nothing near the line's end.
+    /// Takes several whole numbers of at most eight digits, each with the byte after it, as in
+    /// `b"///  "`; nothing where one is not so, or near the line's end.
+    ///
+    /// All their ends are found at once, so that no number waits for the one before it.
     #[inline(always)]
-    pub(crate) fn numbers(&self) -> Option<Numbers<'a>> {
+    pub(crate) fn numbers<const N: usize>(&mut self, after: &[u8; N]) -> Option<Numbers<'a, N>> {
         let window = self.rest.first_chunk::<40>()?;
-        let (others, start) = (not_digits(window.first_chunk()?), 0);
-        Some(Numbers { window, others, start })
-    }
-
-    /// Steps over the numbers that were read.
-    #[inline(always)]
-    pub(crate) fn take_numbers(&mut self, numbers: &Numbers<'_>) -> Option<()> {
-        self.rest = self.rest.get(numbers.start..)?;
-        Some(())
+        let ([low, high, ..], _) = window.as_chunks::<16>() else { return None };
+        let others = marks::no_digits(low) | marks::no_digits(high) << 16;
+        let mut left = others;
+        let mut ends = [0; N];
+        for (end, after) in ends.iter_mut().zip(after) {
+            // Where there is none left this is the first byte, a digit or an end that is refused.
+            let at = left.trailing_zeros() as usize % 32;
+            if window[at] != *after {
+                return None;
+            }
+            left &= left.wrapping_sub(1);
+            *end = at;
+        }
+        let last = *ends.last()?;
+        // Nothing between two ends, or before the first one, is no number.
+        let within = u32::MAX >> (31 - last);
+        let others = others & within;
+        if others & (others << 1 | 1) != 0 || has_nine(others ^ within) {
+            return None;
+        }
+        self.rest = self.rest.get(last + 1..)?;
+        Some(Numbers { window, ends })
     }
 
     /// Takes a text in double quotes as it stands, backslashes and all; what is left where the
@@ -176,83 +193,66 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Where `byte` is first, eight bytes at a time.
+/// Where `byte` is first, sixteen bytes at a time.
 #[inline(always)]
 fn near(text: &[u8], byte: u8) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let pattern = u64::from_le_bytes([byte; 8]);
-    let (chunks, tail) = text.as_chunks::<8>();
+    let (chunks, tail) = text.as_chunks::<16>();
     let mut at = 0;
-    for &chunk in chunks {
-        let differs = u64::from_le_bytes(chunk) ^ pattern;
-        // The lowest high bit set is that of the first zero byte; those above it may be wrong.
-        let zeros = differs.wrapping_sub(ONES) & !differs & HIGH_BITS;
-        if zeros != 0 {
-            return Some(at + zeros.trailing_zeros() as usize / 8);
+    for chunk in chunks {
+        let found = marks::equal(chunk, byte);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize);
         }
-        at += 8;
+        at += 16;
     }
     tail.iter().position(|&b| b == byte).map(|offset| at + offset)
 }
 
-/// Numbers of at most eight digits, each with the byte after it, within 32 bytes.
-///
-/// All separators are found at once, so that no number waits for the one before it.
-pub(crate) struct Numbers<'a> {
+/// Numbers that stand within 32 bytes; see [`Cursor::numbers`].
+pub(crate) struct Numbers<'a, const N: usize> {
     window: &'a [u8; 40],
-    /// A bit for each byte that is no digit and not read yet.
-    others: u32,
-    /// Where the next number begins.
-    start: usize,
+    /// Where each ends.
+    ends: [usize; N],
 }
 
-impl Numbers<'_> {
-    /// The next number.
+impl<const N: usize> Numbers<'_, N> {
+    /// The `I`th number.
     #[inline(always)]
-    pub(crate) fn then(&mut self, end: u8) -> Option<u64> {
-        let (start, digits) = self.step(end)?;
-        self.value(start, digits)
-    }
-
-    /// The next number, which nearly always has one digit.
-    #[inline(always)]
-    pub(crate) fn small_then(&mut self, end: u8) -> Option<u64> {
-        let (start, digits) = self.step(end)?;
-        if digits == 1 {
-            return Some(u64::from(*self.window.get(start)? ^ b'0'));
-        }
-        self.value(start, digits)
-    }
-
-    /// Steps over the next number.
-    #[inline(always)]
-    pub(crate) fn over(&mut self, end: u8) -> Option<()> {
-        self.step(end).map(|_| ())
-    }
-
-    /// Where the next number begins, and how many digits it has.
-    #[inline(always)]
-    fn step(&mut self, end: u8) -> Option<(usize, usize)> {
-        let (at, start) = (self.others.trailing_zeros() as usize, self.start);
-        self.others &= self.others.wrapping_sub(1);
-        let digits = at.wrapping_sub(start);
-        if digits.wrapping_sub(1) > 7 || *self.window.get(at)? != end {
-            return None;
-        }
-        self.start = at + 1;
-        Some((start, digits))
-    }
-
-    #[inline(always)]
-    fn value(&self, start: usize, digits: usize) -> Option<u64> {
-        let eight = u64::from_le_bytes(*self.window.get(start..)?.first_chunk()?) ^ ZEROS;
+    pub(crate) fn value<const I: usize>(&self) -> u64 {
+        let (start, digits) = self.place::<I>();
+        let eight =
+            self.window[start..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+        let eight = eight ^ ZEROS;
         // Nearly all are short, and a branch that is nearly always right costs nothing.
-        Some(if digits <= 4 {
+        if digits <= 4 {
             four_digits(eight << (64 - 8 * digits) >> 32)
         } else {
             eight_digits(eight << (64 - 8 * digits))
-        })
+        }
     }
+
+    /// The same of one that nearly always has one digit.
+    #[inline(always)]
+    pub(crate) fn small<const I: usize>(&self) -> u64 {
+        let (start, digits) = self.place::<I>();
+        if digits == 1 { u64::from(self.window[start] ^ b'0') } else { self.value::<I>() }
+    }
+
+    /// Where it begins, at most 32, and how many digits it has.
+    #[inline(always)]
+    fn place<const I: usize>(&self) -> (usize, usize) {
+        let start = if I == 0 { 0 } else { self.ends[I - 1] + 1 };
+        (start, self.ends[I] - start)
+    }
+}
+
+/// Whether nine bits in a row are set.
+#[inline(always)]
+const fn has_nine(bits: u32) -> bool {
+    let two = bits & bits >> 1;
+    let four = two & two >> 2;
+    let eight = four & four >> 4;
+    eight & bits >> 8 != 0
 }
 
 /// Whether `word` ends in a colon and one to seven digits; false too of a word shorter than eight
@@ -269,22 +269,6 @@ pub(crate) fn ends_in_port(word: &[u8]) -> bool {
 const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 const ABOVE_NINE: u64 = u64::from_le_bytes([0x80 - 10; 8]);
 const HIGH_BITS: u64 = u64::from_le_bytes([0x80; 8]);
-
-/// A bit for each byte that is no digit, the first byte's lowest.
-#[inline(always)]
-fn not_digits(bytes: &[u8; 32]) -> u32 {
-    const LOW_BITS: u64 = !HIGH_BITS;
-    /// Moves bit 0 of byte `i` to bit `56 + i`.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let mut mask = 0;
-    for (i, &chunk) in bytes.as_chunks::<8>().0.iter().enumerate() {
-        let digits = u64::from_le_bytes(chunk) ^ ZEROS;
-        // Without the high bits no byte carries into the next, so that every one is right.
-        let others = (((digits & LOW_BITS) + ABOVE_NINE) | digits) & HIGH_BITS;
-        mask |= ((others >> 7).wrapping_mul(GATHER) >> 56) << (8 * i);
-    }
-    (mask & 0xffff_ffff) as u32
-}
 
 /// Eight digits, the first in the lowest byte, by adding up neighbours: pairs, fours, eights.
 #[inline(always)]
@@ -337,24 +321,23 @@ mod tests {
 
     #[test]
     fn many_numbers_at_once_are_the_numbers_one_by_one() {
-        let read = |cursor: &mut Cursor<'_>, ends: &[u8]| {
-            let (mut any, mut small) = (cursor.numbers()?, cursor.numbers()?);
-            let mut over = cursor.numbers()?;
-            let mut values = Vec::new();
-            for &end in ends {
-                let value = any.then(end);
-                assert_eq!((small.small_then(end), over.over(end)), (value, value.map(|_| ())));
-                values.push(value?);
+        fn read<const N: usize>(cursor: &mut Cursor<'_>, after: &[u8; N]) -> Option<Vec<u64>> {
+            let numbers = cursor.numbers(after)?;
+            let mut values = vec![numbers.value::<0>()];
+            assert_eq!(numbers.small::<0>(), values[0]);
+            if N == 4 {
+                values.extend([numbers.value::<1>(), numbers.value::<2>(), numbers.value::<3>()]);
             }
-            cursor.take_numbers(&over)?;
             Some(values)
-        };
+        }
         let rest = " and then some more of the line";
         let mut cursor = Cursor::new(b"10/0/30/12345678 9999 and then some more of the line");
         assert_eq!(read(&mut cursor, b"/// "), Some(vec![10, 0, 30, 12_345_678]));
         assert_eq!(read(&mut cursor, b" "), None, "too near to the line's end");
         assert_eq!(cursor.rest(), format!("9999{rest}").as_bytes());
-        for wrong in ["1/2/x", "1//3/", "-1/2/3/", "123456789/2/3/", "1/2\u{ff}3/", "1/2 3/"] {
+        for wrong in
+            ["1/2/x", "1//3/", "/2/3/", "-1/2/3/", "123456789/2/3/", "1/2\u{ff}3/", "1/2 3/"]
+        {
             let text = format!("{wrong}{rest}{rest}");
             let mut cursor = Cursor::new(text.as_bytes());
             assert_eq!(read(&mut cursor, b"///"), None, "{wrong}");
@@ -363,12 +346,6 @@ mod tests {
     }
 
     proptest::proptest! {
-        #[test]
-        fn bytes_that_are_no_digits_are_told_whatever_stands_beside_them(bytes: [u8; 32]) {
-            let expected = bytes.iter().rev().fold(0, |m, b| m << 1 | u32::from(!b.is_ascii_digit()));
-            assert_eq!(not_digits(&bytes), expected);
-        }
-
         #[test]
         fn a_byte_is_found_where_it_is_first(text: Vec<u8>, byte: u8) {
             assert_eq!(near(&text, byte), text.iter().position(|&b| b == byte));

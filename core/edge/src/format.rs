@@ -24,6 +24,8 @@ pub struct Scratch {
     pub header: crate::syslog::LastHeader,
     /// The fields of a compiled format string's line.
     pub fields: crate::compiled::Fields,
+    /// Names that stand together in the lines.
+    pub places: crate::places::Places,
     /// What will be read of the records.
     pub wanted: Wanted,
 }

@@ -155,6 +155,9 @@ pub struct Record<'a> {
     /// The server that the answer came from or the last attempt went to; `<NOSRV>` where none was
     /// chosen, empty where the format has none.
     pub server: &'a [u8],
+    /// A number that only requests with this frontend, backend and server have among those read
+    /// with the same [`crate::format::Scratch`]; 0 where the parser gives none.
+    pub place: u32,
     /// The request's method; empty of a request that was not understood.
     pub method: &'a [u8],
     /// The host the client asked for; empty where the format has none.

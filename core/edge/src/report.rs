@@ -219,6 +219,8 @@ struct Tables {
     vips: Names,
     backends: Names,
     servers: Names,
+    /// The numbers of vip, backend and server by [`Record::place`]; zeros where not looked up yet.
+    places: Vec<[u16; 3]>,
     routes: RouteTable,
     networks: groups::Numbers<ClientAsn>,
     prefixes: groups::Numbers<ClientPrefix>,
@@ -236,6 +238,7 @@ impl Report {
                 vips: names(),
                 backends: names(),
                 servers: names(),
+                places: Vec::new(),
                 routes: RouteTable::new(options.routes.clone(), EDGE_REPORT_ROUTES_MAX, seed),
                 networks: groups::Numbers::new(ClientAsn::Other, EDGE_REPORT_CLIENTS_MAX, seed),
                 prefixes: groups::Numbers::new(ClientPrefix::Other, EDGE_REPORT_CLIENTS_MAX, seed),
@@ -251,15 +254,24 @@ impl Report {
     }
 
     /// Counts one request.
+    #[inline]
     pub fn handle_record(&mut self, record: &Record<'_>) {
         self.parsed += 1;
         if let Some(at) = record.at_us {
             let (first, last) = self.span_us.unwrap_or((at, at));
             self.span_us = Some((first.min(at), last.max(at)));
         }
+        if !self.count_again(record) {
+            self.count_later(record);
+        }
+    }
+
+    /// Chooses the cells of a request, which count it once enough of them wait.
+    #[inline(never)]
+    fn count_later(&mut self, record: &Record<'_>) {
         let numbers = self.names.numbers_of(record, self.needs, self.options.asn.as_deref());
         for groups in &mut self.groups {
-            groups.choose(&numbers);
+            groups.choose(&numbers, record.place);
         }
         self.waiting.push(Request::of(record));
         if self.options.phases {
@@ -268,6 +280,19 @@ impl Report {
         if self.waiting.len() == WAITING_MAX {
             self.settle();
         }
+    }
+
+    /// Counts a request at once whose frontend, backend and server were seen together before,
+    /// where the report has one key and that is of them alone: such cells are few.
+    #[inline]
+    fn count_again(&mut self, record: &Record<'_>) -> bool {
+        let [groups] = self.groups.as_mut_slice() else { return false };
+        let Some(cell) = groups.cell_again(record.place) else { return false };
+        cell.observe(&Request::of(record));
+        if self.options.phases {
+            cell.observe_phases(&record.phases);
+        }
+        true
     }
 
     /// Counts the requests that wait, each in the cells chosen for it.
@@ -346,16 +371,14 @@ impl Tables {
         asn: Option<&AsnTable>,
     ) -> groups::Key {
         let mut numbers = groups::Key::default();
+        let [vip, backend, server] = match self.places.get(record.place as usize) {
+            Some(known) if known[0] != OTHER_NUMBER => *known,
+            _ => self.look_up_place(record, needs),
+        };
         let mut set = |field: Field, number: u16| numbers[field as usize] = number;
-        if needs.of(Field::Vip) {
-            set(Field::Vip, short(self.vips.number(record.vip)));
-        }
-        if needs.of(Field::Backend) {
-            set(Field::Backend, short(self.backends.number(record.backend)));
-        }
-        if needs.of(Field::Server) {
-            set(Field::Server, short(self.servers.number(record.server)));
-        }
+        set(Field::Vip, vip);
+        set(Field::Backend, backend);
+        set(Field::Server, server);
         if needs.of(Field::Route) {
             set(Field::Route, short(self.routes.number(record.path)));
         }
@@ -367,6 +390,28 @@ impl Tables {
         }
         if needs.of(Field::ClientPrefix) {
             set(Field::ClientPrefix, self.prefixes.number(prefix_of(record.client)));
+        }
+        numbers
+    }
+
+    /// The numbers of vip, backend and server, remembered by place.
+    #[inline(never)]
+    fn look_up_place(&mut self, record: &Record<'_>, needs: Needs) -> [u16; 3] {
+        let number = |field: Field, names: &mut Names, name: &[u8]| {
+            if needs.of(field) { short(names.number(name)) } else { NOT_NEEDED }
+        };
+        let numbers = [
+            number(Field::Vip, &mut self.vips, record.vip),
+            number(Field::Backend, &mut self.backends, record.backend),
+            number(Field::Server, &mut self.servers, record.server),
+        ];
+        let place = record.place as usize;
+        // What goes to `other` for want of room is counted each time.
+        if place > 0 && !numbers.contains(&OTHER_NUMBER) {
+            if self.places.len() <= place {
+                self.places.resize(place + 1, [OTHER_NUMBER; 3]);
+            }
+            self.places[place] = numbers;
         }
         numbers
     }
@@ -434,6 +479,11 @@ impl Tables {
             + self.prefixes.overflowed
     }
 }
+
+/// The number of what found no place among the names.
+const OTHER_NUMBER: u16 = 0;
+/// Of a name that no key asks for.
+const NOT_NEEDED: u16 = 1;
 
 /// No table holds more than 65 535 names.
 fn short(number: u32) -> u16 {

@@ -114,21 +114,38 @@ pub struct LastStamp {
     local_s: i64,
 }
 
-/// The same as [`slashed`], looking up what the line before may have had already.
+/// The same between brackets, `[06/Feb/2009:12:14:14.655] `, the space behind them included.
 #[inline(always)]
-pub(crate) fn slashed_again(cursor: &mut Cursor<'_>, last: &mut LastStamp) -> Option<Civil> {
+pub(crate) fn bracketed_again(cursor: &mut Cursor<'_>, last: &mut LastStamp) -> Option<Civil> {
+    if let Some(&[b'[', ref text @ .., b'.', a, b, c, b']', b' ']) =
+        cursor.rest().first_chunk::<27>()
+        && *text == last.text
+        && let [a @ 0..=9, b @ 0..=9, c @ 0..=9] =
+            [a, b, c].map(|d| u32::from(d.wrapping_sub(b'0')))
+    {
+        cursor.take(27)?;
+        return Some(Civil { local_s: last.local_s, micros: (a * 100 + b * 10 + c) * 1000 });
+    }
+    bracketed(cursor, last)
+}
+
+/// The same in a line whose second is another, or written with more or fewer digits.
+#[cold]
+fn bracketed(cursor: &mut Cursor<'_>, last: &mut LastStamp) -> Option<Civil> {
+    if !cursor.eat(b'[') {
+        return None;
+    }
+    let date = slashed_again(cursor, last)?;
+    (cursor.eat(b']') && cursor.eat(b' ')).then_some(date)
+}
+
+/// The same as [`slashed`], looking up what the line before may have had already.
+fn slashed_again(cursor: &mut Cursor<'_>, last: &mut LastStamp) -> Option<Civil> {
     let text = *cursor.rest().first_chunk::<20>()?;
     if text != last.text {
         *last = LastStamp { text, local_s: slashed(&mut Cursor::new(&text))?.local_s };
     }
     cursor.take(20)?;
-    if let Some(&[b'.', a, b, c, b']']) = cursor.rest().first_chunk()
-        && let [a @ 0..=9, b @ 0..=9, c @ 0..=9] =
-            [a, b, c].map(|d| u32::from(d.wrapping_sub(b'0')))
-    {
-        cursor.take(4)?;
-        return Some(Civil { local_s: last.local_s, micros: (a * 100 + b * 10 + c) * 1000 });
-    }
     Some(Civil { local_s: last.local_s, micros: fraction(cursor)? })
 }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::{haproxy_error, haproxy_http, haproxy_tcp};
 use crate::cursor::{Cursor, ends_in_port, whole};
 use crate::format::{Context, Format, Parse, Reject, Scratch, Wanted};
+use crate::places::{Cuts, Places};
 use crate::record::{Record, Span};
 use crate::stamp;
 
@@ -63,7 +64,7 @@ fn parse<'a>(
     Ok(record)
 }
 
-#[inline]
+#[inline(always)]
 fn fill<'a>(
     record: &mut Record<'a>,
     line: &'a [u8],
@@ -71,26 +72,28 @@ fn fill<'a>(
     shape: Shape,
     scratch: &mut Scratch,
 ) -> Result<(), Reject> {
-    let (wanted, last) = (scratch.wanted, &mut scratch.last);
+    let (wanted, last, places) = (scratch.wanted, &mut scratch.last, &mut scratch.places);
     let mut cursor = Cursor::new(line);
     if wanted.client || !some_client(&mut cursor) {
         client(&mut cursor, record).ok_or_else(|| no_client(line))?;
     }
-    let date = if cursor.eat(b'[') { stamp::slashed_again(&mut cursor, last) } else { None };
-    let date = date.filter(|_| cursor.eat(b']') && cursor.eat(b' '));
-    record.at_us =
-        Some(date.ok_or(Reject::Malformed("the date"))?.at_us(i64::from(context.zone_s)));
-    let frontend = cursor.until(b' ').ok_or(Reject::Incomplete("the frontend"))?;
-    if let Some(listener) = frontend.strip_suffix(b":")
-        && matches!(shape, Shape::Any | Shape::Error)
-    {
-        haproxy_error::finish(record, listener, cursor.rest());
-        return Ok(());
+    let date = stamp::bracketed_again(&mut cursor, last).ok_or(Reject::Malformed("the date"))?;
+    record.at_us = Some(date.at_us(i64::from(context.zone_s)));
+    if names_again(&mut cursor, record, places).is_none() {
+        let from = cursor.rest();
+        let frontend = cursor.until(b' ').ok_or(Reject::Incomplete("the frontend"))?;
+        if let Some(listener) = frontend.strip_suffix(b":")
+            && matches!(shape, Shape::Any | Shape::Error)
+        {
+            haproxy_error::finish(record, listener, cursor.rest());
+            return Ok(());
+        }
+        // The tilde marks a TLS frontend; it is no part of the name.
+        record.vip = frontend.strip_suffix(b"~").unwrap_or(frontend);
+        record.backend = cursor.until(b'/').ok_or(Reject::Incomplete("backend/server"))?;
+        record.server = cursor.until(b' ').ok_or(Reject::Incomplete("the server"))?;
+        remember_names(from, frontend, record, places);
     }
-    // The tilde marks a TLS frontend; it is no part of the name.
-    record.vip = frontend.strip_suffix(b"~").unwrap_or(frontend);
-    record.backend = cursor.until(b'/').ok_or(Reject::Incomplete("backend/server"))?;
-    record.server = cursor.until(b' ').ok_or(Reject::Incomplete("the server"))?;
 
     if matches!(shape, Shape::Any | Shape::Http)
         && let Some(numbers) = haproxy_http::Numbers::plain(&mut cursor)
@@ -139,6 +142,41 @@ fn client(cursor: &mut Cursor<'_>, record: &mut Record<'_>) -> Option<()> {
     Some(())
 }
 
+/// The same names as in some line before.
+#[inline(always)]
+fn names_again<'a>(
+    cursor: &mut Cursor<'a>,
+    record: &mut Record<'a>,
+    places: &Places,
+) -> Option<()> {
+    let (from, mut tried) = (cursor.rest(), *cursor);
+    let frontend = tried.until(b' ')?;
+    let pool = tried.until(b' ')?;
+    let text = from.get(..frontend.len() + 1 + pool.len())?;
+    let (cuts, number) = places.again(text)?;
+    record.vip = text.get(..usize::from(cuts.vip))?;
+    record.backend = text.get(usize::from(cuts.backend)..usize::from(cuts.server) - 1)?;
+    record.server = text.get(usize::from(cuts.server)..)?;
+    record.place = number;
+    *cursor = tried;
+    Some(())
+}
+
+/// Keeps names for the next line that has them, where no name holds a space.
+fn remember_names(from: &[u8], frontend: &[u8], record: &Record<'_>, places: &mut Places) {
+    let backend = frontend.len() + 1;
+    let server = backend + record.backend.len() + 1;
+    let end = server + record.server.len();
+    let short = |length: usize| u8::try_from(length).ok();
+    if let (Some(vip), Some(backend), Some(server)) =
+        (short(record.vip.len()), short(backend), short(server))
+        && memchr::memchr(b' ', record.backend).is_none()
+        && let Some(text) = from.get(..end)
+    {
+        places.remember(text, Cuts { vip, backend, server });
+    }
+}
+
 /// Steps over a client that nobody asks for, where it surely is one: a word that ends in a colon
 /// and a port.
 #[inline(always)]
@@ -159,12 +197,11 @@ const CLIENT_BYTES_MAX: usize = 64;
 
 #[inline(always)]
 fn ipv4_client(cursor: &mut Cursor<'_>) -> Option<(Ipv4Addr, u16)> {
-    let mut numbers = cursor.numbers()?;
-    let [a, b, c] = [numbers.then(b'.')?, numbers.then(b'.')?, numbers.then(b'.')?];
-    let (d, port) = (numbers.then(b':')?, numbers.then(b' ')?);
-    cursor.take_numbers(&numbers)?;
+    let numbers = cursor.numbers(b"...: ")?;
     let octet = |value: u64| u8::try_from(value).ok();
-    Some((Ipv4Addr::new(octet(a)?, octet(b)?, octet(c)?, octet(d)?), u16::try_from(port).ok()?))
+    let [a, b] = [octet(numbers.value::<0>())?, octet(numbers.value::<1>())?];
+    let [c, d] = [octet(numbers.value::<2>())?, octet(numbers.value::<3>())?];
+    Some((Ipv4Addr::new(a, b, c, d), u16::try_from(numbers.value::<4>()).ok()?))
 }
 
 /// Why a line does not begin as a request does: `HAProxy` writes notices into the same log.
@@ -198,10 +235,10 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    /// Of that many milliseconds.
+    /// Of that many milliseconds, written with at most eight digits.
     #[inline(always)]
     pub(super) const fn whole(ms: u64) -> Self {
-        Self { micros: Some(ms.saturating_mul(1000)), grows: false }
+        Self { micros: Some(ms * 1000), grows: false }
     }
 
     /// As a phase of which this is all.
@@ -290,25 +327,13 @@ pub(super) fn counters(
 /// The same where none has a sign, and the line goes on.
 #[inline(always)]
 fn plain_counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>, wanted: Wanted) -> Option<()> {
-    let mut numbers = cursor.numbers()?;
-    numbers.over(b'/')?;
-    numbers.over(b'/')?;
-    numbers.over(b'/')?;
-    let retries = if wanted.counters {
-        let (server, retries) = (numbers.then(b'/')?, numbers.small_then(b' ')?);
-        let queued = (numbers.small_then(b'/')?, numbers.small_then(b' ')?);
-        record.server_conns = Some(clamped(server));
-        record.queued = Some((clamped(queued.0), clamped(queued.1)));
-        retries
-    } else {
-        numbers.over(b'/')?;
-        let retries = numbers.small_then(b' ')?;
-        numbers.over(b'/')?;
-        numbers.over(b' ')?;
-        retries
-    };
-    record.retries = u16::try_from(retries).unwrap_or(u16::MAX);
-    cursor.take_numbers(&numbers)
+    let numbers = cursor.numbers(b"//// / ")?;
+    if wanted.counters {
+        record.server_conns = Some(clamped(numbers.value::<3>()));
+        record.queued = Some((clamped(numbers.small::<5>()), clamped(numbers.small::<6>())));
+    }
+    record.retries = u16::try_from(numbers.small::<4>()).unwrap_or(u16::MAX);
+    Some(())
 }
 
 fn clamped(value: u64) -> u32 {

@@ -38,12 +38,11 @@ impl Numbers {
     /// anybody but a server.
     #[inline(always)]
     pub(super) fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
-        let mut numbers = cursor.numbers()?;
-        let (request, queue) = (numbers.small_then(b'/')?, numbers.small_then(b'/')?);
-        let (connect, response) = (numbers.small_then(b'/')?, numbers.then(b'/')?);
-        let active = Timer::whole(numbers.then(b' ')?);
-        let (code, bytes) = (numbers.then(b' ')?, numbers.then(b' ')?);
-        cursor.take_numbers(&numbers)?;
+        let numbers = cursor.numbers(b"////   ")?;
+        let (request, queue) = (numbers.small::<0>(), numbers.small::<1>());
+        let (connect, response) = (numbers.small::<2>(), numbers.value::<3>());
+        let active = Timer::whole(numbers.value::<4>());
+        let (code, bytes) = (numbers.value::<5>(), numbers.value::<6>());
         let phases = [request, queue, connect, response].map(Timer::whole);
         Some(Self { phases, active, code, bytes })
     }

@@ -17,6 +17,9 @@ const OTHER: u16 = 0;
 /// Stands for other codes: no status code is as large.
 pub(super) const OTHER_CODE: u16 = u16::MAX;
 
+/// The fields that a record's place stands for.
+const TOGETHER: [Field; 3] = [Field::Vip, Field::Backend, Field::Server];
+
 /// Keys remembered in [`Groups::recent`]; a power of two.
 const RECENT: usize = 1024;
 /// No packed key: they have 112 bits.
@@ -32,6 +35,11 @@ pub(super) struct Groups {
     /// As long as `cells`.
     keys: Vec<Key>,
     cells: Vec<Cell>,
+    /// The key is of fields alone that a record's place stands for.
+    is_together: bool,
+    /// Where the cell of a [`crate::record::Record::place`] is, one more than that; 0 where it is
+    /// not known.
+    by_place: Vec<u32>,
     /// The cells of requests that are not counted yet.
     chosen: Vec<usize>,
     /// Keys looked up lately, by a part of their bits.
@@ -41,21 +49,49 @@ pub(super) struct Groups {
 impl Groups {
     pub(super) fn new(by: Vec<Field>, seed: Seed) -> Self {
         Self {
+            is_together: by.iter().all(|field| TOGETHER.contains(field)),
             by,
             overflowed: 0,
             places: seed.map(),
             keys: Vec::new(),
             cells: Vec::new(),
+            by_place: Vec::new(),
             chosen: Vec::new(),
             recent: Box::new([(NO_KEY, 0); RECENT]),
         }
     }
 
-    /// Chooses the cell of the next request.
+    /// Chooses the cell of the next request; `together` is its record's place.
     #[inline]
-    pub(super) fn choose(&mut self, numbers: &Key) {
+    pub(super) fn choose(&mut self, numbers: &Key, together: u32) {
         let place = self.place(numbers);
         self.chosen.push(place);
+        if together > 0 && self.is_together {
+            self.remember_place(numbers, together, place);
+        }
+    }
+
+    /// The cell of requests with a frontend, backend and server that were chosen for together
+    /// before.
+    #[inline(always)]
+    pub(super) fn cell_again(&mut self, together: u32) -> Option<&mut Cell> {
+        let place = self.by_place.get(together as usize)?.checked_sub(1)?;
+        self.cells.get_mut(place as usize)
+    }
+
+    #[cold]
+    fn remember_place(&mut self, numbers: &Key, together: u32, place: usize) {
+        // What goes to `other` for want of room is counted each time.
+        if self.by.iter().any(|field| numbers[*field as usize] == OTHER)
+            || self.keys.len() >= EDGE_REPORT_GROUPS_MAX
+        {
+            return;
+        }
+        let together = together as usize;
+        if self.by_place.len() <= together {
+            self.by_place.resize(together + 1, 0);
+        }
+        self.by_place[together] = u32::try_from(place + 1).unwrap_or(0);
     }
 
     /// Counts the requests in the cells that were chosen for them, and their phases where there

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use whyslow_edge::format::{Scratch, Wanted};
+use whyslow_edge::format::Scratch;
 use whyslow_edge::record::Record;
 use whyslow_edge::report::{Options, Report};
 use whyslow_edge::syslog;
@@ -35,13 +35,14 @@ pub(super) fn read(
     let queue = Mutex::new(pieces.into_iter().enumerate());
     let work = || -> Result<(Report, Vec<Read>), (usize, io::Error)> {
         let mut report = Report::new(options.clone());
+        let mut scratch = Scratch { wanted: options.wanted(), ..Scratch::default() };
         let mut done = Vec::new();
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((order, piece)) = next else { return Ok((report, done)) };
             let input = piece.input;
             let mut runs = Runs::default();
-            let read = read_piece(piece, choice, options.wanted(), &mut report, &mut runs);
+            let read = read_piece(piece, choice, &mut scratch, &mut report, &mut runs);
             done.push(Read { order, input, tally: read.map_err(|e| (input, e))?, runs });
         }
     };
@@ -102,12 +103,11 @@ fn cut(inputs: Vec<Input>, threads: usize) -> Result<Vec<Piece>, Stop> {
 fn read_piece(
     mut piece: Piece,
     choice: &Choice,
-    wanted: Wanted,
+    scratch: &mut Scratch,
     report: &mut Report,
     runs: &mut Runs,
 ) -> io::Result<Tally> {
     let mut tally = Tally::default();
-    let mut scratch = Scratch { wanted, ..Scratch::default() };
     let input = piece.input;
     each(&mut *piece.bytes, piece.part, |line| {
         tally.lines += 1;
@@ -117,7 +117,7 @@ fn read_piece(
             return;
         }
         let mut record = Record::default();
-        match syslog::read_into(&*choice.parser, line, &choice.context, &mut scratch, &mut record) {
+        match syslog::read_into(&*choice.parser, line, &choice.context, scratch, &mut record) {
             Ok(()) => {
                 report.handle_record(&record);
                 runs.handle_record(&record);
