@@ -20,6 +20,7 @@ pub mod format;
 pub mod formats;
 pub mod framing;
 pub mod grouping;
+pub mod journal_entry;
 mod marks;
 mod merge;
 pub mod names;
@@ -33,6 +34,7 @@ pub mod slow;
 pub mod stamp;
 pub mod syslog;
 pub mod top;
+pub mod trigger;
 pub mod windows;
 
 pub use merge::merge_windows;

@@ -110,6 +110,10 @@ pub const ANSWER_BYTES_MAX: usize = 256 << 20;
 pub const EDGE_ATTEMPTS_MAX: usize = 8;
 /// Bytes of one log line; the rest of a longer one is skipped, and the line counted as rejected.
 pub const EDGE_LINE_BYTES_MAX: usize = 64 << 10;
+/// Fields of one entry of the journal that are looked at; one with more is no entry.
+pub const JOURNAL_FIELDS_MAX: usize = 1024;
+/// Bytes of a place in the journal; systemd's own have about 120.
+pub const JOURNAL_CURSOR_BYTES_MAX: usize = 256;
 /// Routes told apart in one window beside each backend, and by one keeper of slow requests; the
 /// less frequent go to `other`.
 pub const EDGE_ROUTES_MAX: usize = 2000;
@@ -269,6 +273,20 @@ pub const WIRE_COPY_BYTES_MAX: usize = 64 << 20;
 pub const WIRE_INCIDENTS_WAITING_MAX: usize = 256;
 /// Connections that one incident's packets may be of, where it was not known which it was.
 pub const WIRE_CANDIDATES_MAX: usize = 32;
+/// Logs in which incidents are looked for.
+pub const WIRE_TRIGGERS_MAX: usize = 32;
+/// Bytes of a regular expression that finds an incident in a log line.
+pub const WIRE_TRIGGER_REGEX_BYTES_MAX: usize = 4096;
+/// Bytes of memory that such an expression may take compiled, and again as many while it runs.
+pub const WIRE_TRIGGER_PROGRAM_BYTES_MAX: usize = 1 << 20;
+/// Seconds that a log line may say something took; what says more is counted as odd.
+pub const WIRE_TRIGGER_DURATION_S_MAX: u64 = 86_400;
+/// Bytes of a log line that are quoted.
+pub const WIRE_TRIGGER_QUOTE_BYTES_MAX: usize = 512;
+/// Matches of one trigger that the API tells.
+pub const WIRE_TRIGGER_RECENT_MAX: usize = 20;
+/// Conditions on a journal entry's fields that one trigger may have.
+pub const WIRE_TRIGGER_FIELDS_MAX: usize = 16;
 /// Seconds of the past that somebody may ask for.
 pub const WIRE_ASKED_S_MAX: u32 = 3600;
 /// Bytes of one stored window of the wire, unpacked.

@@ -32,6 +32,7 @@ const ENTRIES: &[Entry] = &[
     ("guard", whyslow_probe::guard::fuzz_guard),
     ("haproxy", whyslow_edge::formats::haproxy::fuzz_haproxy),
     ("journal", whyslow_store::journal::fuzz_journal),
+    ("journal_entry", whyslow_edge::journal_entry::fuzz_journal_entry),
     ("json_path", whyslow_probe::json_path::fuzz_json_path),
     ("judge", whyslow_wire::anatomy::fuzz_judge),
     ("labels", whyslow_store::labels::fuzz_labels),
@@ -45,6 +46,7 @@ const ENTRIES: &[Entry] = &[
     ("syslog", whyslow_edge::syslog::fuzz_syslog),
     ("target", whyslow_probe::target::fuzz_target),
     ("tls_walker", whyslow_wire::tls::fuzz_tls_walker),
+    ("trigger_line", whyslow_edge::trigger::fuzz_trigger_line),
     ("wire_engine", whyslow_wire::engine::fuzz_wire_engine),
 ];
 

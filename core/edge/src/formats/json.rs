@@ -6,7 +6,7 @@ use crate::format::Reject;
 
 /// A member's value as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Between the quotes, escapes and all.
     Text(&'a [u8]),
     /// A number, `true`, `false` or `null`.
@@ -19,7 +19,7 @@ pub(super) enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// The text, bare words too; nothing of `null`, of `-` and of what is nested.
-    pub(super) fn text(self) -> &'a [u8] {
+    pub(crate) fn text(self) -> &'a [u8] {
         match self {
             Self::Text(b"-") | Self::Bare(b"null") | Self::Object(_) | Self::Array(_) => b"",
             Self::Text(text) | Self::Bare(text) => text,
@@ -27,12 +27,12 @@ impl<'a> Value<'a> {
     }
 
     /// A whole number, in quotes or not.
-    pub(super) fn whole(self) -> Option<u64> {
+    pub(crate) fn whole(self) -> Option<u64> {
         whole(self.text())
     }
 
     /// A status code; 0 where it is none.
-    pub(super) fn code(self) -> u16 {
+    pub(crate) fn code(self) -> u16 {
         self.whole()
             .and_then(|code| u16::try_from(code).ok())
             .filter(|code| *code <= 999)
@@ -40,14 +40,14 @@ impl<'a> Value<'a> {
     }
 
     /// A duration given in units of ten to the power of `power` microseconds.
-    pub(super) fn micros(self, power: i32) -> Option<u64> {
+    pub(crate) fn micros(self, power: i32) -> Option<u64> {
         decimal(self.text(), power)
     }
 }
 
 /// `text` times ten to the power of `power`, rounded to a whole number: `0.000929675` with 6 is
 /// 930. `None` of what is negative, no number, or more than 19 digits before the point.
-pub(super) fn decimal(text: &[u8], power: i32) -> Option<u64> {
+pub(crate) fn decimal(text: &[u8], power: i32) -> Option<u64> {
     let mut cursor = Cursor::new(text);
     let mut mantissa = cursor.number()?;
     let mut power = power;
@@ -79,7 +79,7 @@ pub(super) fn decimal(text: &[u8], power: i32) -> Option<u64> {
 }
 
 /// Hands each member of the object that `text` begins with to `take`, in their order.
-pub(super) fn each<'a>(
+pub(crate) fn each<'a>(
     text: &'a [u8],
     mut take: impl FnMut(&'a [u8], Value<'a>) -> Result<(), Reject>,
 ) -> Result<(), Reject> {
@@ -188,7 +188,7 @@ impl<'a> Members<'a> {
 }
 
 /// The text with its escapes undone, in `room` where it has any.
-pub(super) fn plain<'a>(text: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
+pub(crate) fn plain<'a>(text: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     if memchr::memchr(b'\\', text).is_none() {
         return text;
     }

@@ -14,7 +14,7 @@ mod haproxy_error;
 mod haproxy_http;
 mod haproxy_tcp;
 pub mod iis;
-mod json;
+pub(crate) mod json;
 mod nginx;
 mod request;
 #[cfg(test)]

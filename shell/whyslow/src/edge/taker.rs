@@ -26,6 +26,9 @@ pub(crate) trait Taker {
     /// What was written may be lost before all of it had surely been read.
     fn handle_unsure(&mut self);
 
+    /// So many lines were thrown away by who keeps them, who says so.
+    fn handle_dropped(&mut self, n: u64);
+
     /// So many files are followed, and so many of their bytes are not read yet.
     fn handle_files(&mut self, files: u64, behind_bytes: u64);
 
@@ -83,6 +86,9 @@ impl Taker for Worker {
     fn handle_unsure(&mut self) {
         self.count(|tally| tally.unsure += 1);
     }
+
+    /// A source's own journal is asked for without journald's word.
+    fn handle_dropped(&mut self, _: u64) {}
 
     fn handle_files(&mut self, files: u64, behind_bytes: u64) {
         self.gauge(|gauges| (gauges.files, gauges.behind_bytes) = (files, behind_bytes));

@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use serde_json::Value as Json;
 use whyslow_edge::framing::{Frame, Framer, Framing};
+use whyslow_edge::journal_entry::{self, DROPPED_MESSAGE_ID, Entry};
 use whyslow_sys::poll;
 
 use super::super::resume::{JournalPlace, Oldest, Resume};
@@ -58,18 +58,33 @@ struct Cursor {
 /// The journal among the files of a source.
 const JOURNAL: FileId = (0, 0);
 
-/// Follows a unit's messages until told to stop.
+/// What of the journal is followed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// A unit's messages, and those about it; everything where empty.
+    Unit(&'a str),
+    /// What a unit itself wrote, everybody where empty, with these values in these fields; and
+    /// what journald threw away of it.
+    Fields {
+        /// The unit's whole name.
+        unit: &'a str,
+        /// Fields and their values.
+        fields: &'a BTreeMap<String, String>,
+    },
+}
+
+/// Follows the journal until told to stop.
 ///
 /// # Errors
 /// In words, why nothing is read; it is tried again.
-pub(crate) fn read(unit: &str, stop: &Stop, taker: &mut dyn Taker) -> Result<(), String> {
+pub(crate) fn read(wanted: Wanted<'_>, stop: &Stop, taker: &mut dyn Taker) -> Result<(), String> {
     let mut read = match taker.resume().and_then(|resume| resume.journal.clone()) {
         Some(before) => Read::after(before),
-        None => begin(unit, stop, taker)?,
+        None => begin(wanted, stop, taker)?,
     };
-    let mut journal = open(unit, &read.began)?;
+    let mut journal = open(wanted, &read.began)?;
     taker.handle_problem(None);
-    let ended = follow(&mut journal, &mut read, stop, taker);
+    let ended = follow(&mut journal, &mut read, stop, &mut Told { wanted, taker });
     match ended {
         Ok(()) => taker.finish(&mut |oldest| Some(read.resume(oldest))),
         Err(_) => taker.break_off(&mut |oldest| Some(read.resume(oldest))),
@@ -77,16 +92,22 @@ pub(crate) fn read(unit: &str, stop: &Stop, taker: &mut dyn Taker) -> Result<(),
     ended
 }
 
+/// Who takes what is wanted.
+struct Told<'a> {
+    wanted: Wanted<'a>,
+    taker: &'a mut dyn Taker,
+}
+
 fn follow(
     journal: &mut Journalctl,
     read: &mut Read,
     stop: &Stop,
-    taker: &mut dyn Taker,
+    told: &mut Told<'_>,
 ) -> Result<(), String> {
     let mut framer = Framer::new(Framing::Lines);
     let mut ready = Vec::new();
     loop {
-        taker.tick(false, &mut |oldest| Some(read.resume(oldest)));
+        told.taker.tick(false, &mut |oldest| Some(read.resume(oldest)));
         if stop.is_told() {
             return Ok(());
         }
@@ -98,26 +119,34 @@ fn follow(
             Ok(0) => return Err(ended(journal)),
             Ok(n) => {
                 framer.handle_read(n);
-                taker.handle_bytes(n as u64);
+                told.taker.handle_bytes(n as u64);
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(format!("cannot read from journalctl: {e}")),
         }
         while let Some(frame) = framer.poll_frame() {
             match frame {
-                Frame::Line(entry) => read.take(entry, taker),
-                Frame::TooLong | Frame::Broken => taker.handle_no_line(),
+                Frame::Line(entry) => read.take(entry, told),
+                Frame::TooLong | Frame::Broken => told.taker.handle_no_line(),
             }
         }
     }
 }
 
+impl Told<'_> {
+    /// Whether journald says in this entry that it threw away some of what is wanted: how many.
+    fn dropped(&self, entry: &Entry<'_>) -> Option<u64> {
+        let Wanted::Fields { unit, .. } = self.wanted else { return None };
+        entry.dropped.filter(|_| entry.message.ends_with(unit.as_bytes()))
+    }
+}
+
 /// Finds where the journal ends, and waits until that place is stored: what comes after it is
 /// found again, whenever the process is killed.
-fn begin(unit: &str, stop: &Stop, taker: &mut dyn Taker) -> Result<Read, String> {
-    let end = match last_cursor(unit)? {
-        // The unit has said nothing yet; what somebody said last is no later than it will.
-        None if !unit.is_empty() => last_cursor("")?,
+fn begin(wanted: Wanted<'_>, stop: &Stop, taker: &mut dyn Taker) -> Result<Read, String> {
+    let end = match last_cursor(wanted)? {
+        // Nothing of it was said yet; what somebody said last is no later than it will.
+        None if !wanted.arguments().is_empty() => last_cursor(Wanted::Unit(""))?,
         cursor => cursor,
     };
     let mut read = Read::after(JournalPlace { from: String::new(), to: end.unwrap_or_default() });
@@ -136,13 +165,17 @@ impl Read {
     }
 
     /// Takes one entry: its message is the line.
-    fn take(&mut self, entry: &[u8], taker: &mut dyn Taker) {
-        let Some(entry) = Entry::of(entry) else {
-            taker.handle_no_line();
+    fn take(&mut self, line: &[u8], told: &mut Told<'_>) {
+        let Ok(entry) = Entry::read(line) else {
+            told.taker.handle_no_line();
             return;
         };
         self.entries += 1;
         let again = self.counted_to.as_ref().is_some_and(|to| !to.is_behind(&entry));
+        if !again && self.counted_to.is_some() {
+            // The entry to go on behind is gone, and who knows what went with it.
+            told.taker.handle_unsure();
+        }
         let lies = Lies {
             file: JOURNAL,
             begins: self.entries,
@@ -150,13 +183,19 @@ impl Read {
             slow_from: if again { u64::MAX } else { 0 },
             at_us: entry.realtime_us.and_then(|us| i64::try_from(us).ok()),
         };
-        if let Some(start_s) = taker.take(&entry.message, lies) {
-            self.first.insert(start_s, entry.cursor.clone());
+        match told.dropped(&entry) {
+            Some(n) if !again => told.taker.handle_dropped(n),
+            Some(_) => {}
+            None => {
+                if let Some(start_s) = told.taker.take(&entry.message, lies) {
+                    self.first.insert(start_s, entry.cursor.to_owned());
+                }
+            }
         }
         if !again || self.counted_to.as_ref().is_some_and(|to| to.text == entry.cursor) {
             self.counted_to = None;
         }
-        self.last = Some(entry.cursor);
+        self.last = Some(entry.cursor.to_owned());
     }
 
     /// Where to go on: with the first entry of the oldest window that may still change.
@@ -173,6 +212,27 @@ impl Read {
     }
 }
 
+impl Wanted<'_> {
+    /// The arguments of journalctl that ask for it. It knows no "and" of its option for units with
+    /// the "or" that journald's own messages need, hence the field.
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Unit("") => Vec::new(),
+            Self::Unit(unit) => vec![format!("--unit={unit}")],
+            Self::Fields { unit: "", fields } if fields.is_empty() => Vec::new(),
+            Self::Fields { unit, fields } => {
+                let mut matches: Vec<String> =
+                    fields.iter().map(|(field, value)| format!("{field}={value}")).collect();
+                if !unit.is_empty() {
+                    matches.push(format!("_SYSTEMD_UNIT={unit}"));
+                }
+                matches.extend(["+".to_owned(), format!("MESSAGE_ID={DROPPED_MESSAGE_ID}")]);
+                matches
+            }
+        }
+    }
+}
+
 impl Cursor {
     /// The cursor's own time is its part `t=`, in hexadecimal microseconds.
     fn of(text: String) -> Self {
@@ -182,18 +242,18 @@ impl Cursor {
     }
 
     /// Whether an entry is after this place: what was kept up to here may be gone since.
-    fn is_behind(&self, entry: &Entry) -> bool {
+    fn is_behind(&self, entry: &Entry<'_>) -> bool {
         self.text != entry.cursor && self.realtime_us < entry.realtime_us
     }
 }
 
-/// `journalctl` over the entries of a unit, or of all.
-fn journalctl(unit: &str) -> Command {
+/// `journalctl` over what is wanted.
+fn journalctl(wanted: Wanted<'_>) -> Command {
     let mut command = Command::new("journalctl");
-    command.args(["--output=json", "--no-pager", "--quiet"]);
-    if !unit.is_empty() {
-        command.arg(format!("--unit={unit}"));
-    }
+    // Without --all a message of more than 4096 bytes is left out.
+    command.args(["--output=json", "--all", "--no-pager", "--quiet"]);
+    command.arg("--output-fields=MESSAGE,MESSAGE_ID,N_DROPPED");
+    command.args(wanted.arguments());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
@@ -203,18 +263,17 @@ fn not_started(e: &std::io::Error) -> String {
 }
 
 /// The cursor of the newest entry, if there is any.
-fn last_cursor(unit: &str) -> Result<Option<String>, String> {
-    let said = journalctl(unit).arg("--lines=1").output().map_err(|e| not_started(&e))?;
+fn last_cursor(wanted: Wanted<'_>) -> Result<Option<String>, String> {
+    let said = journalctl(wanted).arg("--lines=1").output().map_err(|e| not_started(&e))?;
     if said.stdout.is_empty() && said.status.success() {
         return Ok(None);
     }
-    let entry: Option<Json> = serde_json::from_slice(&said.stdout).ok();
-    let cursor = entry.as_ref().and_then(|entry| entry.get("__CURSOR")?.as_str());
-    cursor.map(|cursor| Some(cursor.to_owned())).ok_or_else(|| ended_with(said.status))
+    let cursor = journal_entry::cursor_of(&said.stdout);
+    cursor.map(|cursor| Some(cursor.to_owned())).map_err(|_| ended_with(said.status))
 }
 
-fn open(unit: &str, place: &JournalPlace) -> Result<Journalctl, String> {
-    let mut command = journalctl(unit);
+fn open(wanted: Wanted<'_>, place: &JournalPlace) -> Result<Journalctl, String> {
+    let mut command = journalctl(wanted);
     command.arg("--follow");
     match (&*place.from, &*place.to) {
         ("", "") => command.arg("--no-tail"),
@@ -237,56 +296,19 @@ fn ended_with(how: ExitStatus) -> String {
     format!("journalctl ended ({how}); the user whyslow runs as must be in group systemd-journal")
 }
 
-/// One entry.
-#[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    cursor: String,
-    realtime_us: Option<u64>,
-    message: Vec<u8>,
-}
-
-impl Entry {
-    /// Reads an entry. A message is a text, or the numbers of its bytes where it is none
-    /// (systemd.io/JOURNAL_EXPORT_FORMATS).
-    fn of(json: &[u8]) -> Option<Self> {
-        let entry: Json = serde_json::from_slice(json).ok()?;
-        let message = match entry.get("MESSAGE")? {
-            Json::String(text) => text.clone().into_bytes(),
-            Json::Array(bytes) => {
-                let byte = |n: &Json| n.as_u64().and_then(|n| u8::try_from(n).ok());
-                bytes.iter().map(byte).collect::<Option<_>>()?
-            }
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => return None,
-        };
-        let text = |name| entry.get(name).and_then(Json::as_str);
-        Some(Self {
-            cursor: text("__CURSOR")?.to_owned(),
-            realtime_us: text("__REALTIME_TIMESTAMP").and_then(|us| us.parse().ok()),
-            message,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_a_text_or_the_numbers_of_its_bytes() {
-        let entry = |message: &str| {
-            let json =
-                format!(r#"{{"MESSAGE":{message},"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"15"}}"#);
-            Entry::of(json.as_bytes())
-        };
-        assert_eq!(entry(r#""a b""#).unwrap().message, b"a b");
-        assert_eq!(entry("[97,0,255]").unwrap().message, [97, 0, 255]);
-        assert_eq!(entry(r#""x""#).unwrap().realtime_us, Some(15));
-        for message in ["null", "[256]", "{}", "7"] {
-            assert_eq!(entry(message), None, "{message}");
-        }
-        for json in ["", "{}", "[1]", r#"{"MESSAGE":"no cursor"}"#] {
-            assert_eq!(Entry::of(json.as_bytes()), None, "{json}");
-        }
+    fn what_journald_threw_away_is_asked_for_beside_what_is_wanted() {
+        assert_eq!(Wanted::Unit("lb.service").arguments(), ["--unit=lb.service"]);
+        let fields = BTreeMap::from([("PRIORITY".to_owned(), "4".to_owned())]);
+        let drops = format!("MESSAGE_ID={DROPPED_MESSAGE_ID}");
+        let both = Wanted::Fields { unit: "lb.service", fields: &fields };
+        assert_eq!(both.arguments(), ["PRIORITY=4", "_SYSTEMD_UNIT=lb.service", "+", &drops]);
+        let none = BTreeMap::new();
+        assert!(Wanted::Fields { unit: "", fields: &none }.arguments().is_empty());
     }
 
     #[test]
@@ -302,11 +324,10 @@ mod tests {
     #[test]
     fn a_cursor_tells_what_came_after_it() {
         let cursor = Cursor::of("s=a;i=7;b=b;m=1;t=10;x=2".to_owned());
-        let entry = |text: &str, us| Entry {
-            cursor: text.to_owned(),
-            realtime_us: Some(us),
-            message: Vec::new(),
-        };
+        fn entry(cursor: &str, us: u64) -> Entry<'_> {
+            let message = std::borrow::Cow::Borrowed(&b""[..]);
+            Entry { cursor, realtime_us: Some(us), message, dropped: None }
+        }
         assert_eq!(cursor.realtime_us, Some(16));
         assert!(cursor.is_behind(&entry("later", 17)));
         assert!(!cursor.is_behind(&entry("earlier", 16)));

@@ -10,6 +10,7 @@ mod stream;
 use super::run::{Ended, Place};
 use super::worker::Worker;
 use crate::config::Input;
+use journald::Wanted;
 
 /// Reads an input until told to stop.
 ///
@@ -26,7 +27,9 @@ pub(super) fn read(place: &Place, worker: &mut Worker) -> Result<Ended, String> 
         Input::UnixStream(path) => stream::read_unix(path, place, worker),
         Input::SyslogUdp(address) => datagrams::read_udp(*address, place, worker),
         Input::UnixDgram(path) => datagrams::read_unix(path, place, worker),
-        Input::Journald(unit) => journald::read(unit, &place.stop, worker).map(|()| Ended::Stopped),
+        Input::Journald(unit) => {
+            journald::read(Wanted::Unit(unit), &place.stop, worker).map(|()| Ended::Stopped)
+        }
     }
 }
 

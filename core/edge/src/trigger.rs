@@ -1,0 +1,444 @@
+//! Lines of any log that tell of an incident: a regular expression finds them, and its named
+//! groups say whose connection it was, how long it took, and when it ended.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
+use whyslow_model::Wall;
+use whyslow_model::limits::{
+    WIRE_TRIGGER_DURATION_S_MAX, WIRE_TRIGGER_PROGRAM_BYTES_MAX, WIRE_TRIGGER_QUOTE_BYTES_MAX,
+    WIRE_TRIGGER_REGEX_BYTES_MAX,
+};
+
+use crate::cursor::{Cursor, whole};
+use crate::format::Context;
+use crate::formats::json::decimal;
+use crate::stamp;
+
+/// The groups that mean something, by name.
+pub const GROUPS: [&str; 8] = [
+    "client_ip",
+    "client_port",
+    "server_ip",
+    "server_port",
+    "duration_ms",
+    "duration_s",
+    "duration_us",
+    "time",
+];
+
+/// The power of ten that makes microseconds of a group's numbers.
+const DURATIONS: [(&str, i32); 3] = [("duration_ms", 3), ("duration_s", 6), ("duration_us", 0)];
+/// Groups within groups.
+const NESTED_MAX: u32 = 64;
+
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    regex: Regex,
+    groups: Groups,
+}
+
+/// Where each group is among those of the expression.
+#[derive(Clone, Copy, Debug, Default)]
+struct Groups {
+    client_ip: usize,
+    client_port: Option<usize>,
+    server_ip: Option<usize>,
+    server_port: Option<usize>,
+    /// With the power of ten that makes microseconds of it.
+    duration: Option<(usize, i32)>,
+    time: Option<usize>,
+}
+
+/// Why nothing can be found by an expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPattern {
+    /// Its text is too long.
+    #[error("{0} bytes; at most {WIRE_TRIGGER_REGEX_BYTES_MAX}")]
+    TooLong(usize),
+    /// It would take too much memory.
+    #[error("compiled it takes more than {} KiB", WIRE_TRIGGER_PROGRAM_BYTES_MAX >> 10)]
+    TooLarge,
+    /// It is none.
+    #[error("no regular expression: {0}")]
+    Syntax(String),
+    /// A group's name means nothing.
+    #[error("there is no group '{0}'")]
+    UnknownGroup(String),
+    /// Nothing says whose connection is meant.
+    #[error("no group 'client_ip'")]
+    NoClient,
+    /// The duration is said twice.
+    #[error("more than one group for the duration")]
+    TwoDurations,
+}
+
+impl BadPattern {
+    /// What mends it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::TooLong(_) => "look for less of the line".to_owned(),
+            Self::TooLarge => "repeat less, as {1,1000} does; or write (?-u)".to_owned(),
+            Self::Syntax(_) => "see https://docs.rs/regex#syntax".to_owned(),
+            Self::UnknownGroup(name) if name == "duration" => {
+                "its unit belongs to its name: duration_ms, duration_s or duration_us".to_owned()
+            }
+            Self::UnknownGroup(_) => format!("groups are {}", GROUPS.join(", ")),
+            Self::NoClient => r"write one, such as (?<client_ip>[0-9a-f.:]+)".to_owned(),
+            Self::TwoDurations => "keep one of duration_ms, duration_s and duration_us".to_owned(),
+        }
+    }
+}
+
+/// What a line tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The address that opened the connection.
+    pub client_ip: IpAddr,
+    /// The port it came from.
+    pub client_port: Option<u16>,
+    /// The address it was opened to.
+    pub server_ip: Option<IpAddr>,
+    /// The port.
+    pub server_port: Option<u16>,
+    /// How long it took.
+    pub duration: Option<Duration>,
+    /// When it ended, by the line's own date.
+    pub ended: Option<Ended>,
+}
+
+/// A date of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The first moment it may mean.
+    pub at: Wall,
+    /// How much later it may have been: the worth of its last digit.
+    pub within: Duration,
+}
+
+/// A line that matched, and says in a group what cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{group}' is not what it should be")]
+pub struct Odd {
+    /// The group.
+    pub group: &'static str,
+}
+
+impl Pattern {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// [`BadPattern`].
+    pub fn new(text: &str) -> Result<Self, BadPattern> {
+        if text.len() > WIRE_TRIGGER_REGEX_BYTES_MAX {
+            return Err(BadPattern::TooLong(text.len()));
+        }
+        let compiled = RegexBuilder::new(text)
+            .size_limit(WIRE_TRIGGER_PROGRAM_BYTES_MAX)
+            .dfa_size_limit(WIRE_TRIGGER_PROGRAM_BYTES_MAX)
+            .nest_limit(NESTED_MAX)
+            .build();
+        let regex = compiled.map_err(|error| {
+            if matches!(error, regex::Error::CompiledTooBig(_)) {
+                BadPattern::TooLarge
+            } else {
+                BadPattern::Syntax(in_one_line(&error.to_string()))
+            }
+        })?;
+        let groups = Groups::of(&regex)?;
+        Ok(Self { regex, groups })
+    }
+
+    /// Whether it says how long something took.
+    pub const fn tells_duration(&self) -> bool {
+        self.groups.duration.is_some()
+    }
+
+    /// Room for what one line matched, to be kept from line to line.
+    pub fn room(&self) -> CaptureLocations {
+        self.regex.capture_locations()
+    }
+
+    /// What a line tells; `None` where it does not match.
+    ///
+    /// # Errors
+    /// [`Odd`].
+    pub fn read(
+        &self,
+        line: &[u8],
+        context: &Context,
+        room: &mut CaptureLocations,
+    ) -> Result<Option<Told>, Odd> {
+        if self.regex.captures_read(room, line).is_none() {
+            return Ok(None);
+        }
+        let text = |group: usize| room.get(group).and_then(|(from, to)| line.get(from..to));
+        // A dash is how logs say that there is nothing to say.
+        let of = |group: Option<usize>| {
+            group.and_then(text).filter(|text| !text.is_empty() && *text != b"-")
+        };
+        let client_ip = text(self.groups.client_ip).ok_or(Odd { group: "client_ip" })?;
+        let duration = self.groups.duration;
+        let duration = duration.and_then(|(group, power)| Some((of(Some(group))?, power)));
+        Ok(Some(Told {
+            client_ip: ip(client_ip).ok_or(Odd { group: "client_ip" })?,
+            client_port: one("client_port", of(self.groups.client_port), port)?,
+            server_ip: one("server_ip", of(self.groups.server_ip), ip)?,
+            server_port: one("server_port", of(self.groups.server_port), port)?,
+            duration: one("duration", duration, |(text, power)| lasted(text, power))?,
+            ended: one("time", of(self.groups.time), |text| date(text, context))?,
+        }))
+    }
+}
+
+impl Groups {
+    fn of(regex: &Regex) -> Result<Self, BadPattern> {
+        let (mut groups, mut has_client) = (Self::default(), false);
+        for (at, name) in regex.capture_names().enumerate() {
+            let Some(name) = name else { continue };
+            match name {
+                "client_ip" => (groups.client_ip, has_client) = (at, true),
+                "client_port" => groups.client_port = Some(at),
+                "server_ip" => groups.server_ip = Some(at),
+                "server_port" => groups.server_port = Some(at),
+                "time" => groups.time = Some(at),
+                other => {
+                    let unit = DURATIONS.iter().find(|(known, _)| *known == other);
+                    let unknown = || BadPattern::UnknownGroup(other.to_owned());
+                    let (_, power) = unit.ok_or_else(unknown)?;
+                    if groups.duration.replace((at, *power)).is_some() {
+                        return Err(BadPattern::TwoDurations);
+                    }
+                }
+            }
+        }
+        if has_client { Ok(groups) } else { Err(BadPattern::NoClient) }
+    }
+}
+
+/// What a group says; one that is there must say what it should.
+fn one<T, U>(
+    group: &'static str,
+    text: Option<T>,
+    read: impl FnOnce(T) -> Option<U>,
+) -> Result<Option<U>, Odd> {
+    text.map(|text| read(text).ok_or(Odd { group })).transpose()
+}
+
+/// An address, in brackets or not.
+fn ip(text: &[u8]) -> Option<IpAddr> {
+    let inner = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]")).unwrap_or(text);
+    std::str::from_utf8(inner).ok()?.parse().ok()
+}
+
+fn port(text: &[u8]) -> Option<u16> {
+    whole(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
+}
+
+fn lasted(text: &[u8], power: i32) -> Option<Duration> {
+    let micros = decimal(text, power)?;
+    (micros <= WIRE_TRIGGER_DURATION_S_MAX * 1_000_000).then(|| Duration::from_micros(micros))
+}
+
+/// Seconds, milliseconds or microseconds since the epoch, told apart by their digits; RFC 3339; the
+/// dates of access logs and of `HAProxy`; syslog's.
+fn date(text: &[u8], context: &Context) -> Option<Ended> {
+    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let mut cursor = Cursor::new(text);
+    let epoch = match digits {
+        10 => Some((6, 1_000_000)),
+        13 => Some((3, 1000)),
+        16 => Some((0, 1)),
+        _ => None,
+    };
+    if let Some((power, worth_us)) = epoch {
+        let at_us = i64::try_from(decimal(text, power)?).ok()?;
+        return ended(at_us, worth(text, worth_us));
+    }
+    let at_us = match text.get(2) {
+        Some(b'/') => {
+            let civil = stamp::slashed(&mut cursor)?;
+            cursor.eat(b' ');
+            let has_zone = matches!(cursor.peek(), Some(b'+' | b'-'));
+            let zone_s =
+                if has_zone { stamp::zone(&mut cursor)? } else { i64::from(context.zone_s) };
+            civil.at_us(zone_s)
+        }
+        Some(b'0'..=b'9') => stamp::rfc3339(&mut cursor, context)?,
+        _ => stamp::yearless(&mut cursor, context)?,
+    };
+    if !cursor.rest().is_empty() {
+        return None;
+    }
+    ended(at_us, worth(text, 1_000_000))
+}
+
+fn ended(at_us: i64, worth_us: u64) -> Option<Ended> {
+    let at = Wall::from_nanos(at_us.checked_mul(1000)?);
+    Some(Ended { at, within: Duration::from_micros(worth_us) })
+}
+
+/// What the last digit of a date is worth, in microseconds, where its whole part counts `unit_us`.
+fn worth(text: &[u8], unit_us: u64) -> u64 {
+    let point = text.iter().position(|b| matches!(b, b'.' | b','));
+    let fraction = point.and_then(|at| text.get(at + 1..)).unwrap_or_default();
+    let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
+    let digits = u32::try_from(digits).unwrap_or(6).min(6);
+    (unit_us / 10_u64.pow(digits)).max(1)
+}
+
+/// A line as it is quoted: its first bytes, and everything escaped that is no printable letter, so
+/// that it can do nothing to a terminal or a page.
+pub fn quoted(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&line[..line.len().min(WIRE_TRIGGER_QUOTE_BYTES_MAX)]);
+    let mut quoted = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter == '\\' || is_plain(letter) {
+            quoted.push(letter);
+        } else {
+            quoted.extend(letter.escape_unicode());
+        }
+    }
+    if line.len() > WIRE_TRIGGER_QUOTE_BYTES_MAX {
+        quoted.push('…');
+    }
+    quoted
+}
+
+/// Whether a letter can stand as it is: neither a control nor one that turns the order of others.
+fn is_plain(letter: char) -> bool {
+    !letter.is_control()
+        && !matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// An error of several lines, the last of which says it.
+fn in_one_line(text: &str) -> String {
+    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    last.trim().trim_start_matches("error: ").to_owned()
+}
+
+/// For the fuzzer: any line does no harm, and what is told of it is within bounds.
+pub fn fuzz_trigger_line(bytes: &[u8]) {
+    const EXPRESSIONS: [&str; 2] = [
+        r"(?<client_ip>\S+) (?<client_port>\S+) (?<duration_s>\S+) (?<time>.*)",
+        r"^(?<client_ip>[^ ]*):(?<client_port>\d+) \[(?<time>[^\]]*)\] (?<server_ip>.*?)/(?<duration_ms>.*)$",
+    ];
+    let context = Context { near: Wall::from_nanos(1_795_265_448_000_000_000), zone_s: 3600 };
+    for expression in EXPRESSIONS {
+        let Ok(pattern) = Pattern::new(expression) else { unreachable!("both are sound") };
+        if let Ok(Some(told)) = pattern.read(bytes, &context, &mut pattern.room()) {
+            let most = Duration::from_secs(WIRE_TRIGGER_DURATION_S_MAX);
+            assert!(told.duration.is_none_or(|lasted| lasted <= most));
+            assert!(told.client_port != Some(0));
+        }
+    }
+    let quote = quoted(bytes);
+    assert!(quote.chars().all(is_plain), "{quote:?}");
+    assert!(quote.len() <= 10 * WIRE_TRIGGER_QUOTE_BYTES_MAX + 3);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context {
+        Context { near: "2026-11-21T12:00:00Z".parse().unwrap(), zone_s: 3600 }
+    }
+
+    fn read(expression: &str, line: &str) -> Result<Option<Told>, Odd> {
+        let pattern = Pattern::new(expression).unwrap();
+        pattern.read(line.as_bytes(), &context(), &mut pattern.room())
+    }
+
+    #[test]
+    fn a_line_tells_whose_connection_it_was_and_how_long_it_took() {
+        let expression = r"^(?<client_ip>\S+):(?<client_port>\d+) (?<server_ip>\S+):(?<server_port>\d+) (?<duration_s>\S+) (?<time>\S+)";
+        let told =
+            read(expression, "192.0.2.7:40000 10.0.0.1:443 0.801 1795262400.123 /x").unwrap();
+        let told = told.unwrap();
+        assert_eq!(
+            (told.client_ip, told.client_port),
+            ("192.0.2.7".parse().unwrap(), Some(40_000))
+        );
+        assert_eq!((told.server_ip, told.server_port), ("10.0.0.1".parse().ok(), Some(443)));
+        assert_eq!(told.duration, Some(Duration::from_millis(801)));
+        let ended = told.ended.unwrap();
+        assert_eq!(ended.at, Wall::from_millis(1_795_262_400_123));
+        assert_eq!(ended.within, Duration::from_millis(1));
+        assert_eq!(read(expression, "something else"), Ok(None));
+        let v6 = read(r"(?<client_ip>\[\S+\]):(?<client_port>\d+)", "[2001:db8::7]:40000 x");
+        assert_eq!(v6.unwrap().unwrap().client_ip, "2001:db8::7".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn a_dash_is_nothing_and_what_cannot_be_is_odd() {
+        let expression = r"c=(?<client_ip>\S*) p=(?<client_port>\S*) t=(?<duration_ms>\S*)";
+        let told = read(expression, "c=192.0.2.7 p=- t=-").unwrap().unwrap();
+        assert_eq!((told.client_port, told.duration), (None, None));
+        for (line, group) in [
+            ("c=shop.example p=1 t=1", "client_ip"),
+            ("c= p=1 t=1", "client_ip"),
+            ("c=192.0.2.7 p=0 t=1", "client_port"),
+            ("c=192.0.2.7 p=65536 t=1", "client_port"),
+            ("c=192.0.2.7 p=1 t=-1", "duration"),
+            ("c=192.0.2.7 p=1 t=86400001", "duration"),
+        ] {
+            assert_eq!(read(expression, line), Err(Odd { group }), "{line}");
+        }
+    }
+
+    #[test]
+    fn dates_of_many_logs_are_read_with_what_they_leave_open() {
+        for (text, at, within_us) in [
+            ("1795262400", "2026-11-21T12:00:00Z", 1_000_000),
+            ("1795262400.5", "2026-11-21T12:00:00.5Z", 100_000),
+            ("1795262400500", "2026-11-21T12:00:00.5Z", 1000),
+            ("1795262400500001", "2026-11-21T12:00:00.500001Z", 1),
+            ("21/Nov/2026:12:00:00 +0000", "2026-11-21T12:00:00Z", 1_000_000),
+            ("21/Nov/2026:13:00:00.655", "2026-11-21T12:00:00.655Z", 1000),
+            ("2026-11-21T12:00:00.250+00:00", "2026-11-21T12:00:00.25Z", 1000),
+            ("2026-11-21 13:00:00,250", "2026-11-21T12:00:00.25Z", 1000),
+            ("Nov 21 13:00:00", "2026-11-21T12:00:00Z", 1_000_000),
+        ] {
+            let ended = date(text.as_bytes(), &context()).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(ended.at, at.parse().unwrap(), "{text}");
+            assert_eq!(ended.within, Duration::from_micros(within_us), "{text}");
+        }
+        for text in ["", "12", "yesterday", "21/Nov/2026:25:00:00", "1795262400x", "2026-11-21"] {
+            assert_eq!(date(text.as_bytes(), &context()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_expression_that_can_find_nothing_is_refused_with_a_hint() {
+        let refused = |text: &str| Pattern::new(text).unwrap_err();
+        assert_eq!(refused(r"slow \S+"), BadPattern::NoClient);
+        assert_eq!(refused("(?<client>x)"), BadPattern::UnknownGroup("client".to_owned()));
+        let unit = refused("(?<client_ip>x)(?<duration>y)");
+        assert!(unit.hint().contains("duration_ms"), "{}", unit.hint());
+        let twice = "(?<client_ip>x)(?<duration_ms>y)(?<duration_s>z)";
+        assert_eq!(refused(twice), BadPattern::TwoDurations);
+        assert_eq!(refused(&"a".repeat(5000)), BadPattern::TooLong(5000));
+        assert_eq!(refused(r"(?<client_ip>(\w{900}){900})"), BadPattern::TooLarge);
+        assert_eq!(refused("(?<client_ip>x"), BadPattern::Syntax("unclosed group".to_owned()));
+    }
+
+    #[test]
+    fn a_quoted_line_does_nothing_to_whoever_reads_it() {
+        assert_eq!(quoted(b"GET /a\\b \xc3\xa9"), "GET /a\\b é");
+        assert_eq!(quoted(b"\x1b[2Ja\nb\xff"), "\\u{1b}[2Ja\\u{a}b\u{fffd}");
+        assert_eq!(quoted("a\u{202e}b".as_bytes()), "a\\u{202e}b");
+        let long = quoted(&[b'x'; 600]);
+        assert_eq!((long.chars().count(), long.ends_with('…')), (513, true));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_does_harm(bytes: Vec<u8>, text in "[0-9a-f.:/\\[\\] -]{0,60}") {
+            fuzz_trigger_line(&bytes);
+            fuzz_trigger_line(text.as_bytes());
+        }
+    }
+}
