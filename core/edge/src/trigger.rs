@@ -1,5 +1,5 @@
 //! Lines of any log that tell of an incident: a regular expression finds them, and its named
-//! groups say whose connection it was, how long it took, and when it ended.
+//! groups say whose connection it was, how long it took, and when.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::formats::json::decimal;
 use crate::stamp;
 
 /// The groups that mean something, by name.
-pub const GROUPS: [&str; 8] = [
+pub const GROUPS: [&str; 9] = [
     "client_ip",
     "client_port",
     "server_ip",
@@ -25,7 +25,8 @@ pub const GROUPS: [&str; 8] = [
     "duration_ms",
     "duration_s",
     "duration_us",
-    "time",
+    "began",
+    "ended",
 ];
 
 /// The power of ten that makes microseconds of a group's numbers.
@@ -49,7 +50,8 @@ struct Groups {
     server_port: Option<usize>,
     /// With the power of ten that makes microseconds of it.
     duration: Option<(usize, i32)>,
-    time: Option<usize>,
+    began: Option<usize>,
+    ended: Option<usize>,
 }
 
 /// Why nothing can be found by an expression.
@@ -105,13 +107,15 @@ pub struct Told {
     pub server_port: Option<u16>,
     /// How long it took.
     pub duration: Option<Duration>,
-    /// When it ended, by the line's own date.
-    pub ended: Option<Ended>,
+    /// When it began, by the line's own date.
+    pub began: Option<Date>,
+    /// When it ended.
+    pub ended: Option<Date>,
 }
 
 /// A date of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct Date {
     /// The first moment it may mean.
     pub at: Wall,
     /// How much later it may have been: the worth of its last digit.
@@ -188,7 +192,8 @@ impl Pattern {
             server_ip: one("server_ip", of(self.groups.server_ip), ip)?,
             server_port: one("server_port", of(self.groups.server_port), port)?,
             duration: one("duration", duration, |(text, power)| lasted(text, power))?,
-            ended: one("time", of(self.groups.time), |text| date(text, context))?,
+            began: one("began", of(self.groups.began), |text| date(text, context))?,
+            ended: one("ended", of(self.groups.ended), |text| date(text, context))?,
         }))
     }
 }
@@ -203,7 +208,8 @@ impl Groups {
                 "client_port" => groups.client_port = Some(at),
                 "server_ip" => groups.server_ip = Some(at),
                 "server_port" => groups.server_port = Some(at),
-                "time" => groups.time = Some(at),
+                "began" => groups.began = Some(at),
+                "ended" => groups.ended = Some(at),
                 other => {
                     let unit = DURATIONS.iter().find(|(known, _)| *known == other);
                     let unknown = || BadPattern::UnknownGroup(other.to_owned());
@@ -244,7 +250,7 @@ fn lasted(text: &[u8], power: i32) -> Option<Duration> {
 
 /// Seconds, milliseconds or microseconds since the epoch, told apart by their digits; RFC 3339; the
 /// dates of access logs and of `HAProxy`; syslog's.
-fn date(text: &[u8], context: &Context) -> Option<Ended> {
+fn date(text: &[u8], context: &Context) -> Option<Date> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     let mut cursor = Cursor::new(text);
     let epoch = match digits {
@@ -255,7 +261,7 @@ fn date(text: &[u8], context: &Context) -> Option<Ended> {
     };
     if let Some((power, worth_us)) = epoch {
         let at_us = i64::try_from(decimal(text, power)?).ok()?;
-        return ended(at_us, worth(text, worth_us));
+        return dated(at_us, worth(text, worth_us));
     }
     let at_us = match text.get(2) {
         Some(b'/') => {
@@ -272,12 +278,12 @@ fn date(text: &[u8], context: &Context) -> Option<Ended> {
     if !cursor.rest().is_empty() {
         return None;
     }
-    ended(at_us, worth(text, 1_000_000))
+    dated(at_us, worth(text, 1_000_000))
 }
 
-fn ended(at_us: i64, worth_us: u64) -> Option<Ended> {
+fn dated(at_us: i64, worth_us: u64) -> Option<Date> {
     let at = Wall::from_nanos(at_us.checked_mul(1000)?);
-    Some(Ended { at, within: Duration::from_micros(worth_us) })
+    Some(Date { at, within: Duration::from_micros(worth_us) })
 }
 
 /// What the last digit of a date is worth, in microseconds, where its whole part counts `unit_us`.
@@ -322,8 +328,8 @@ fn in_one_line(text: &str) -> String {
 /// For the fuzzer: any line does no harm, and what is told of it is within bounds.
 pub fn fuzz_trigger_line(bytes: &[u8]) {
     const EXPRESSIONS: [&str; 2] = [
-        r"(?<client_ip>\S+) (?<client_port>\S+) (?<duration_s>\S+) (?<time>.*)",
-        r"^(?<client_ip>[^ ]*):(?<client_port>\d+) \[(?<time>[^\]]*)\] (?<server_ip>.*?)/(?<duration_ms>.*)$",
+        r"(?<client_ip>\S+) (?<client_port>\S+) (?<duration_s>\S+) (?<ended>.*)",
+        r"^(?<client_ip>[^ ]*):(?<client_port>\d+) \[(?<began>[^\]]*)\] (?<server_ip>.*?)/(?<duration_ms>.*)$",
     ];
     let context = Context { near: Wall::from_nanos(1_795_265_448_000_000_000), zone_s: 3600 };
     for expression in EXPRESSIONS {
@@ -354,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_whose_connection_it_was_and_how_long_it_took() {
-        let expression = r"^(?<client_ip>\S+):(?<client_port>\d+) (?<server_ip>\S+):(?<server_port>\d+) (?<duration_s>\S+) (?<time>\S+)";
+        let expression = r"^(?<client_ip>\S+):(?<client_port>\d+) (?<server_ip>\S+):(?<server_port>\d+) (?<duration_s>\S+) (?<ended>\S+)";
         let told =
             read(expression, "192.0.2.7:40000 10.0.0.1:443 0.801 1795262400.123 /x").unwrap();
         let told = told.unwrap();

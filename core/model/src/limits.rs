@@ -273,6 +273,8 @@ pub const WIRE_COPY_BYTES_MAX: usize = 64 << 20;
 pub const WIRE_INCIDENTS_WAITING_MAX: usize = 256;
 /// Connections that one incident's packets may be of, where it was not known which it was.
 pub const WIRE_CANDIDATES_MAX: usize = 32;
+/// Causes of incidents whose rates are remembered.
+pub const WIRE_CAUSES_MAX: usize = 64;
 /// Logs in which incidents are looked for.
 pub const WIRE_TRIGGERS_MAX: usize = 32;
 /// Bytes of a regular expression that finds an incident in a log line.

@@ -52,10 +52,11 @@ pub fn room(kept: &[Kept], coming: u64, quota: u64) -> Room {
     Room::Evict(evict)
 }
 
-/// What the file of an incident is called; `n` tells those apart that have all else in common.
+/// What the file of an incident is called: `cause` is what an operator calls its cause; `n` tells
+/// those apart that have all else in common.
 pub fn name(
     at: Wall,
-    trigger: Trigger,
+    (trigger, cause): (Trigger, Option<&str>),
     interface: &str,
     client: Option<SocketAddr>,
     n: u32,
@@ -63,7 +64,11 @@ pub fn name(
     let mut name: String =
         at.to_string().chars().filter(|letter| !matches!(letter, '-' | ':')).collect();
     // Writing to a text does not fail.
-    let _ = write!(name, "-{}-{}", trigger.as_str(), plain(interface));
+    let _ = write!(name, "-{}", trigger.as_str());
+    if let Some(cause) = cause {
+        let _ = write!(name, ".{}", plain(cause));
+    }
+    let _ = write!(name, "-{}", plain(interface));
     if let Some(client) = client {
         let _ = write!(name, "-{}", plain(&client.to_string()));
     }
@@ -92,6 +97,14 @@ pub fn is_kept(name: &str) -> bool {
 pub fn trigger_of(name: &str) -> Option<Trigger> {
     let word = name.get(STAMP_LETTERS..)?.strip_prefix('-')?.split(['-', '.']).next()?;
     Trigger::ALL.into_iter().find(|trigger| trigger.as_str() == word)
+}
+
+/// The cause under which a file is counted, as its name says: an operator's word, or the trigger's.
+pub fn cause_of(name: &str) -> Option<&str> {
+    let trigger = trigger_of(name)?.as_str();
+    let word = name.get(STAMP_LETTERS + 1..)?.split('-').next()?;
+    let named = word.strip_prefix(trigger).and_then(|rest| rest.strip_prefix('.'));
+    Some(named.unwrap_or(trigger))
 }
 
 /// What it is called while it is written.
@@ -134,19 +147,24 @@ mod tests {
     fn names_are_in_the_order_of_time_and_are_known_again() {
         let at = Wall::from_millis(1_767_225_600_123);
         let client = "[2001:db8::7]:40000".parse().ok();
-        let one = name(at, Trigger::SlowHandshake, "eth0.7", client, 0);
+        let one = name(at, (Trigger::SlowHandshake, None), "eth0.7", client, 0);
         let whole = "20260101T000000.123000Z-slow_handshake-eth0.7-_2001_db8__7__40000.pcapng";
         assert_eq!(one, whole);
-        let later = name(Wall::from_millis(1_767_225_600_124), Trigger::Asked, "../a", None, 1);
+        let later =
+            name(Wall::from_millis(1_767_225_600_124), (Trigger::Asked, None), "../a", None, 1);
         assert!(one < later);
-        let again = name(at, Trigger::SlowHandshake, "eth0.7", client, 1);
+        let again = name(at, (Trigger::SlowHandshake, None), "eth0.7", client, 1);
         assert!(one < again && again < later);
         assert_eq!(later, "20260101T000000.124000Z-asked-.._a_01.pcapng");
         assert_eq!(
             (trigger_of(&one), trigger_of(&later)),
             (Some(Trigger::SlowHandshake), Some(Trigger::Asked))
         );
-        for name in [&one, &later] {
+        let log = name(at, (Trigger::Log, Some("lb.tls")), "eth0.7", None, 0);
+        assert_eq!(log, "20260101T000000.123000Z-log.lb.tls-eth0.7.pcapng");
+        assert_eq!((trigger_of(&log), cause_of(&log)), (Some(Trigger::Log), Some("lb.tls")));
+        assert_eq!((cause_of(&one), cause_of(&later)), (Some("slow_handshake"), Some("asked")));
+        for name in [&one, &later, &log] {
             assert!(is_kept(name) && !is_kept(&hidden(name)) && is_left_over(&hidden(name)));
         }
         for name in ["", "notes.pcapng", ".x.part", "20260101T000000.123000Z-a/b.pcapng"] {

@@ -15,8 +15,9 @@ pub fn file_names(config: &mut Config, base: &Path) {
     for table in &mut config.asn {
         *table = base.join(&*table);
     }
-    for source in &mut config.edge {
-        match &mut source.input {
+    let inputs = config.edge.iter_mut().map(|source| &mut source.input);
+    for input in inputs.chain(config.triggers.iter_mut().map(|trigger| &mut trigger.input)) {
+        match input {
             Input::Files(path) | Input::UnixDgram(path) | Input::UnixStream(path) => {
                 *path = base.join(&*path);
             }

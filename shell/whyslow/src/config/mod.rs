@@ -22,6 +22,7 @@ pub mod secret;
 pub mod shape;
 pub mod slow;
 pub mod substitute;
+pub mod trigger;
 pub mod types;
 pub mod wire;
 pub mod world;
@@ -34,6 +35,7 @@ pub use load::{LoadError, load};
 pub use planned::{CheckId, PlannedCheck};
 pub use problem::Problems;
 pub use redacted::redacted;
+pub use trigger::LogTrigger;
 pub use types::{Agent, Config, Retention, Server, Service, Storage, Vantage};
 pub use wire::{Size, Snap, WireTap};
 

@@ -15,6 +15,7 @@ use whyslow_probe::spec::{CheckSpec, PathSpec, SecretRef};
 
 use super::edge::EdgeSource;
 use super::links::{Graphite, RemoteWrite};
+use super::trigger::LogTrigger;
 use super::wire::WireTap;
 
 /// The whole configuration. Every key may be left out.
@@ -48,6 +49,9 @@ pub struct Config {
     /// Network interfaces whose packets are held for a while and whose handshakes are followed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wire: Vec<WireTap>,
+    /// Logs in which incidents are looked for, whose packets are then kept as evidence.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<LogTrigger>,
     /// Graphite's plaintext: lines of other senders taken, values of balancers' windows sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graphite: Option<Graphite>,
@@ -75,6 +79,7 @@ impl Default for Config {
             services: BTreeMap::new(),
             edge: Vec::new(),
             wire: Vec::new(),
+            triggers: Vec::new(),
             graphite: None,
             remote_write: Vec::new(),
             agents: BTreeMap::new(),

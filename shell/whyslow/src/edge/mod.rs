@@ -22,7 +22,7 @@ mod source;
 pub(crate) mod stop;
 pub(crate) mod taker;
 pub(crate) mod worker;
-mod zone;
+pub(crate) mod zone;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -40,7 +40,7 @@ pub(crate) struct Resume {
     pub(super) known: Option<Vec<KnownFile>>,
     /// The journal's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) journal: Option<JournalPlace>,
+    pub(crate) journal: Option<JournalPlace>,
 }
 
 /// How far one file was read.
@@ -90,6 +90,13 @@ impl Resume {
     pub(super) fn slow_from(&self, file: usize) -> u64 {
         let first = self.slow.iter().find(|(of, _)| *of == file).map(|(_, begins)| *begins);
         first.unwrap_or(u64::MAX).min(self.files[file].to)
+    }
+
+    /// Behind an entry of the journal.
+    #[cfg(test)]
+    pub(crate) fn behind(entry: &str) -> Self {
+        let (from, to) = (entry.to_owned(), entry.to_owned());
+        Self { journal: Some(JournalPlace { from, to }), ..Self::default() }
     }
 
     /// The windows that had lines of a file.

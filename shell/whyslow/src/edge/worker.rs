@@ -47,11 +47,19 @@ pub(crate) struct Lies {
     /// Slow requests of lines that begin before are stored.
     pub(super) slow_from: u64,
     /// When it was written, should it bear no time: microseconds since the epoch.
-    pub(super) at_us: Option<i64>,
+    pub(crate) at_us: Option<i64>,
 }
 
 impl Lies {
-    const fn again(&self) -> bool {
+    /// Of a journal, read again or not.
+    #[cfg(test)]
+    pub(crate) const fn in_journal(again: bool, at_us: Option<i64>) -> Self {
+        let counted_to = if again { u64::MAX } else { 0 };
+        Self { file: (0, 0), begins: 1, counted_to, slow_from: 0, at_us }
+    }
+
+    /// Whether it was taken before the last start.
+    pub(crate) const fn again(&self) -> bool {
         self.begins < self.counted_to
     }
 }

@@ -7,11 +7,11 @@ use crate::config::Zone;
 
 /// The time zone of dates that name none.
 #[derive(Clone, Debug)]
-pub(super) struct Zoned(TimeZone);
+pub(crate) struct Zoned(TimeZone);
 
 impl Zoned {
     /// The zone a configuration names; UTC where the system knows it no more.
-    pub(super) fn of(zone: &Zone) -> Self {
+    pub(crate) fn of(zone: &Zone) -> Self {
         Self(match zone {
             Zone::Local => TimeZone::system(),
             Zone::Fixed(s) => Offset::from_seconds(*s).map_or(TimeZone::UTC, TimeZone::fixed),
@@ -20,7 +20,7 @@ impl Zoned {
     }
 
     /// Seconds east of UTC at a time.
-    pub(super) fn offset_s(&self, at: Wall) -> i32 {
+    pub(crate) fn offset_s(&self, at: Wall) -> i32 {
         let at = jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos())).unwrap_or_default();
         self.0.to_offset(at).seconds()
     }

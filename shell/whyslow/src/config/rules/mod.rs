@@ -7,6 +7,7 @@ mod links;
 mod listener;
 mod names;
 mod storage;
+mod triggers;
 mod wire;
 
 use whyslow_model::limits::CONFIG_PROBLEMS_MAX;
@@ -28,7 +29,7 @@ pub(super) struct Places<'a> {
 /// One part's rules.
 type Rule = fn(&Config, &World<'_>, &mut Findings<'_, '_>);
 
-const ALL: [Rule; 7] = [
+const ALL: [Rule; 8] = [
     names::apply,
     checks::apply,
     listener::apply,
@@ -36,6 +37,7 @@ const ALL: [Rule; 7] = [
     edge::apply,
     links::apply,
     wire::apply,
+    triggers::apply,
 ];
 
 /// Applies every rule.

@@ -1,6 +1,7 @@
 //! `/api/v1/wire/keep` and `/api/v1/wire/evidence`: packets of the recent past, written because
 //! somebody asks, and the files of all that were written.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +14,12 @@ use serde::Deserialize;
 use serde_json::json;
 use whyslow_model::limits::WIRE_ASKED_S_MAX;
 use whyslow_wire::evidence::Trigger;
-use whyslow_wire::evidence::spool::trigger_of;
+use whyslow_wire::evidence::spool::cause_of;
 
 use super::exposition::{Exposition, Kind, float};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
-use crate::wire::evidence::{Ends, EvidenceCounts, Incident, Taken};
+use crate::wire::evidence::{Ends, EvidenceCounts, Fate, Incident, Taken};
 
 /// How far back packets are looked for where nobody says it.
 const SECONDS_BACK: u32 = 60;
@@ -121,6 +122,9 @@ fn incident(state: &AppState, wanted: &Wanted) -> Result<Incident, Problem> {
         to: None,
         at,
         text: format!("somebody asked for the last {seconds} s of {}", wanted.client),
+        cause: None,
+        quote: None,
+        fate: Fate::default(),
     })
 }
 
@@ -146,10 +150,7 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Result<Response, Proble
     let kept = tokio::task::spawn_blocking(move || evidence.list()).await;
     let kept = kept.map_err(|e| e.to_string()).and_then(|kept| kept.map_err(|e| e.to_string()));
     let kept = kept.map_err(|e| Problem::internal(format!("evidence cannot be listed: {e}")))?;
-    let file = |file: &whyslow_wire::evidence::spool::Kept| {
-        let cause = trigger_of(&file.name).map(Trigger::as_str);
-        json!({"name": file.name, "bytes": file.bytes, "cause": cause})
-    };
+    let file = |file: &whyslow_wire::evidence::spool::Kept| json!({"name": file.name, "bytes": file.bytes, "cause": cause_of(&file.name)});
     let files: Vec<_> = kept.iter().map(file).collect();
     Ok(Json(json!({"schema": "whyslow.wire_evidence/1", "files": files})).into_response())
 }
@@ -159,24 +160,26 @@ pub(super) fn about_evidence(out: &mut Exposition, counts: &EvidenceCounts) {
     let counter = Kind::Counter;
     let name = "whyslow_self_wire_evidence_kept_total";
     out.family(name, counter, "Files of packets written, by cause.");
-    for trigger in Trigger::ALL {
-        let n = counts.kept.get(&trigger).copied().unwrap_or(0);
-        out.sample(name, [("cause", trigger.as_str())], float(n));
-    }
+    each_cause(&counts.kept, |cause, n| out.sample(name, [("cause", cause)], float(n)));
     let name = "whyslow_self_wire_evidence_not_kept_total";
     out.family(name, counter, "Incidents without a file, by cause and why.");
-    for ((trigger, why), n) in &counts.not_kept {
-        out.sample(name, [("cause", trigger.as_str()), ("reason", why)], float(*n));
+    for ((cause, why), n) in &counts.not_kept {
+        out.sample(name, [("cause", &**cause), ("reason", *why)], float(*n));
     }
     let name = "whyslow_self_wire_evidence_evicted_total";
     out.family(name, counter, "Files of packets removed to make room, by cause.");
-    for trigger in Trigger::ALL {
-        let n = counts.evicted.get(&trigger).copied().unwrap_or(0);
-        out.sample(name, [("cause", trigger.as_str())], float(n));
-    }
+    each_cause(&counts.evicted, |cause, n| out.sample(name, [("cause", cause)], float(n)));
     let help = "Events that came faster than they could be judged.";
     let name = "whyslow_self_wire_evidence_unheard_total";
     out.single(name, counter, help, float(counts.unheard));
+}
+
+/// The usual causes, counted or not, and those that the configuration names.
+fn each_cause(counts: &BTreeMap<Arc<str>, u64>, mut each: impl FnMut(&str, u64)) {
+    let usual = Trigger::ALL.map(Trigger::as_str);
+    usual.iter().for_each(|cause| each(cause, counts.get(*cause).copied().unwrap_or(0)));
+    let named = counts.iter().filter(|(cause, _)| !usual.contains(&&***cause));
+    named.for_each(|(cause, n)| each(cause, *n));
 }
 
 #[cfg(test)]

@@ -19,7 +19,11 @@ pub mod wire;
 pub mod wire_events;
 pub mod wire_evidence;
 pub mod wire_taps;
+<<<<<<< HEAD
 mod wire_unseen;
+=======
+pub mod wire_triggers;
+>>>>>>> 23aa136 (Keep the packets that a log line tells of)
 pub mod wire_windows;
 pub mod write;
 
@@ -83,6 +87,7 @@ fn wire_routes() -> Router<Arc<AppState>> {
         .route("/api/v1/wire/endings", get(wire_events::endings))
         .route("/api/v1/wire/events/{id}", get(wire_events::one))
         .route("/api/v1/wire/taps", get(wire_taps::list))
+        .route("/api/v1/wire/triggers", get(wire_triggers::list))
         .route("/api/v1/wire/readings", get(notices::wire_readings))
         .route("/api/v1/wire/findings", get(notices::wire_findings))
         .route("/api/v1/wire/evidence/{name}", get(wire_evidence::evidence))

@@ -11,7 +11,7 @@ use whyslow_probe::run::{Exchange, Outcome, Run};
 use whyslow_sys::clock;
 use whyslow_wire::evidence::Trigger;
 
-use super::{Ends, Evidence, Incident, a_little_before};
+use super::{Ends, Evidence, Fate, Incident, a_little_before};
 use crate::live::{Event, Live, RunEvent};
 use crate::storage::Db;
 
@@ -86,6 +86,9 @@ fn incidents<'a>(
             to: Some(event.at.after(lasted + AFTER)),
             at: now,
             text: format!("check {check} of {service} by {path}: {what}"),
+            cause: None,
+            quote: None,
+            fate: Fate::default(),
         })
     })
 }

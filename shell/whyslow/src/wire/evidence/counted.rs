@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use whyslow_wire::evidence::Trigger;
+use whyslow_model::limits::WIRE_CAUSES_MAX;
 
 /// Counts that the keeper and requests share; cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -13,15 +13,17 @@ pub(super) struct Counted(Arc<Mutex<EvidenceCounts>>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EvidenceCounts {
     /// Files written.
-    pub kept: BTreeMap<Trigger, u64>,
+    pub kept: BTreeMap<Arc<str>, u64>,
     /// Incidents without a file, by why.
-    pub not_kept: BTreeMap<(Trigger, &'static str), u64>,
+    pub not_kept: BTreeMap<(Arc<str>, &'static str), u64>,
     /// Files removed to make room.
-    pub evicted: BTreeMap<Trigger, u64>,
+    pub evicted: BTreeMap<Arc<str>, u64>,
     /// Events that came faster than they could be judged.
     pub unheard: u64,
 }
 
+/// Files of causes beyond the limit.
+const OTHER: &str = "other";
 /// There were too many of the same cause in this minute.
 pub(super) const RATE: &str = "rate";
 /// Too many waited.
@@ -38,16 +40,21 @@ impl Counted {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn kept(&self, trigger: Trigger) {
-        self.update(|counts| *counts.kept.entry(trigger).or_default() += 1);
+    pub(super) fn kept(&self, cause: &str) {
+        self.update(|counts| *counts.kept.entry(cause.into()).or_default() += 1);
     }
 
-    pub(super) fn not_kept(&self, trigger: Trigger, why: &'static str) {
-        self.update(|counts| *counts.not_kept.entry((trigger, why)).or_default() += 1);
+    pub(super) fn not_kept(&self, cause: &str, why: &'static str) {
+        self.update(|counts| *counts.not_kept.entry((cause.into(), why)).or_default() += 1);
     }
 
-    pub(super) fn evicted(&self, trigger: Trigger) {
-        self.update(|counts| *counts.evicted.entry(trigger).or_default() += 1);
+    /// Causes come from names of files: beyond the limit, new ones count as `other`.
+    pub(super) fn evicted(&self, cause: &str) {
+        self.update(|counts| {
+            let known = counts.evicted.contains_key(cause);
+            let cause = if known || counts.evicted.len() < WIRE_CAUSES_MAX { cause } else { OTHER };
+            *counts.evicted.entry(cause.into()).or_default() += 1;
+        });
     }
 
     pub(super) fn unheard(&self, n: u64) {

@@ -1,7 +1,8 @@
 //! One incident: whose packets are wanted, from when to when, and why.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use whyslow_model::Wall;
 use whyslow_wire::evidence::Trigger;
@@ -24,6 +25,57 @@ pub struct Incident {
     pub at: Wall,
     /// What happened, in a sentence without its full stop.
     pub text: String,
+    /// What the configuration calls its cause; the trigger's own word where it says nothing.
+    pub cause: Option<Arc<str>>,
+    /// The log line that told of it, harmless to print.
+    pub quote: Option<String>,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+impl Incident {
+    /// One of which nothing else is known.
+    pub fn of(trigger: Trigger, ends: Ends, from: Wall, at: Wall, text: String) -> Self {
+        let (interface, to, cause, quote) = (None, None, None, None);
+        Self { trigger, interface, ends, from, to, at, text, cause, quote, fate: Fate::default() }
+    }
+
+    /// The word it is counted and limited under.
+    pub fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or(self.trigger.as_str())
+    }
+}
+
+/// What became of an incident, for whoever noticed it; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Fate(Arc<Mutex<Became>>);
+
+/// What became of an incident.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Became {
+    /// Its tail is yet to come.
+    #[default]
+    Waiting,
+    /// Its packets are in these files.
+    Kept {
+        /// Their names.
+        files: Vec<String>,
+        /// Connections that matched, on all interfaces.
+        candidates: u64,
+    },
+    /// It has no file: why.
+    NotKept(&'static str),
+}
+
+impl Fate {
+    /// What became of it until now.
+    pub fn read(&self) -> Became {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn is(&self, became: Became) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = became;
+    }
 }
 
 /// What is known of a connection's ends.
@@ -73,6 +125,16 @@ impl Ends {
         Some(SocketAddr::new(self.client?, self.client_port?))
     }
 
+    /// The client, as far as it is known.
+    pub fn client_text(&self) -> Option<String> {
+        end(self.client, self.client_port)
+    }
+
+    /// The server, as far as it is known.
+    pub fn server_text(&self) -> Option<String> {
+        end(self.server, self.server_port)
+    }
+
     fn fit_in_order(&self, client: SocketAddr, server: SocketAddr) -> bool {
         let address = |known: Option<IpAddr>, is: SocketAddr| {
             known.is_none_or(|ip| ip.to_canonical() == is.ip().to_canonical())
@@ -82,6 +144,28 @@ impl Ends {
             && port(self.client_port, client)
             && address(self.server, server)
             && port(self.server_port, server)
+    }
+}
+
+/// One end, as far as it is known.
+fn end(ip: Option<IpAddr>, port: Option<u16>) -> Option<String> {
+    match (ip, port) {
+        (Some(ip), Some(port)) => Some(SocketAddr::new(ip, port).to_string()),
+        (Some(ip), None) => Some(ip.to_string()),
+        (None, Some(port)) => Some(format!("port {port}")),
+        (None, None) => None,
+    }
+}
+
+impl fmt::Display for Ends {
+    /// `client 192.0.2.7, server 10.0.0.1:443`: what is known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = [("client", self.client_text()), ("server", self.server_text())];
+        let mut known = known.iter().filter_map(|(what, end)| Some((what, end.as_ref()?)));
+        if let Some((what, end)) = known.next() {
+            write!(f, "{what} {end}")?;
+        }
+        known.try_for_each(|(what, end)| write!(f, ", {what} {end}"))
     }
 }
 
@@ -101,6 +185,9 @@ mod tests {
         assert!(!host.fit(server, of("192.0.2.8:9")));
         let swapped = Ends { client: Some(client.ip()), server_port: Some(40_000), ..host };
         assert!(!swapped.fit(client, server), "the port is that of the other end");
+        assert_eq!(exact.to_string(), "client 192.0.2.7:40000, server 10.0.0.1:443");
+        assert_eq!(host.to_string(), "client 192.0.2.7");
+        assert_eq!(swapped.to_string(), "client 192.0.2.7, server port 40000");
         assert!(
             Ends { client: Some("::ffff:192.0.2.7".parse().unwrap()), ..host }.fit(client, server)
         );

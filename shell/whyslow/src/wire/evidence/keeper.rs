@@ -17,7 +17,7 @@ use whyslow_wire::plan::{REST, RETIRE};
 
 use super::counted::WAITING;
 use super::incident::{Ends, Incident};
-use super::{Shared, Tapped, take};
+use super::{Noticed, Shared, Tapped, take};
 use crate::config::Keep;
 use crate::wire::event::{Kept, Listener, What, WireEvent};
 
@@ -113,15 +113,8 @@ impl<'a> Keeper<'a> {
         for sentence in &handshake.evidence {
             text = format!("{text}; {}", sentence.trim_end_matches('.'));
         }
-        Some(Incident {
-            trigger: Trigger::SlowHandshake,
-            interface: None,
-            ends: Ends::of(&opening.flow),
-            from: opening.first,
-            to: None,
-            at: clock::wall(),
-            text,
-        })
+        let (trigger, ends) = (Trigger::SlowHandshake, Ends::of(&opening.flow));
+        Some(Incident::of(trigger, ends, opening.first, clock::wall(), text))
     }
 
     fn unanswered(&self, syns: &Unanswered) -> Incident {
@@ -130,15 +123,7 @@ impl<'a> Keeper<'a> {
         if let Some(cause) = self.shared.causes.of(syns, now) {
             text = format!("{text}; cause {}: {}", cause.as_str(), cause.text());
         }
-        Incident {
-            trigger: Trigger::UnansweredSyn,
-            interface: None,
-            ends: Ends::of(flow),
-            from: syns.first,
-            to: None,
-            at: now,
-            text,
-        }
+        Incident::of(Trigger::UnansweredSyn, Ends::of(flow), syns.first, now, text)
     }
 
     /// Takes up what others noticed.
@@ -146,6 +131,7 @@ impl<'a> Keeper<'a> {
         let mut noticed = self.shared.noticed.lock().unwrap_or_else(PoisonError::into_inner);
         let all = std::mem::take(&mut *noticed);
         drop(noticed);
+<<<<<<< HEAD
         for incident in all {
             let tapped = self.shared.tapped();
             let own = incident.interface.as_deref().and_then(|name| tapped.get(name));
@@ -154,6 +140,10 @@ impl<'a> Keeper<'a> {
                 continue;
             }
             self.wait(incident, &tap.keep, None);
+=======
+        for Noticed { incident, left_out, after } in all {
+            self.wait_for_tail(incident, after, left_out);
+>>>>>>> 23aa136 (Keep the packets that a log line tells of)
         }
     }
 
@@ -162,10 +152,14 @@ impl<'a> Keeper<'a> {
             return;
         }
         let Some(left_out) = self.shared.admit(&incident, keep.rate) else { return };
+        self.wait_for_tail(incident, keep.after.std(), left_out);
+    }
+
+    fn wait_for_tail(&mut self, incident: Incident, after: Duration, left_out: u64) {
         if self.waiting.len() >= WIRE_INCIDENTS_WAITING_MAX {
-            return self.shared.counted.not_kept(incident.trigger, WAITING);
+            return self.shared.not_kept(&incident, WAITING);
         }
-        let tail = RETIRE + REST + self.tail(&incident, keep.after.std());
+        let tail = RETIRE + REST + self.tail(&incident, after);
         let due = incident.at.after(tail);
         self.waiting.push(Waiting { incident, event, due, left_out });
     }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! events of recorders ─┐                 ┌─ rate ─ wait for the tail ─┐
-//! checks ──────────────┼─ incidents ─────┤                           ├─ past ─ pcapng ─ spool
+//! checks, logs ────────┼─ incidents ─────┤                           ├─ past ─ pcapng ─ spool
 //! somebody asks ───────┘                 └─ at once ─────────────────┘
 //! ```
 
@@ -11,6 +11,7 @@ pub(crate) mod checks;
 mod counted;
 mod incident;
 mod keeper;
+mod logs;
 mod spool;
 mod take;
 
@@ -19,6 +20,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use whyslow_model::Wall;
 use whyslow_model::limits::WIRE_INCIDENTS_WAITING_MAX;
@@ -26,12 +28,14 @@ use whyslow_model::seeded::Seed;
 use whyslow_sys::clock;
 use whyslow_wire::cause::Cause;
 use whyslow_wire::event::Unanswered;
+use whyslow_wire::evidence::Trigger;
 use whyslow_wire::evidence::rates::Rates;
 use whyslow_wire::evidence::spool::Kept;
 use whyslow_wire::plan::{REST, RETIRE};
 
 pub use counted::EvidenceCounts;
-pub use incident::{Ends, Incident};
+pub use incident::{Became, Ends, Fate, Incident};
+pub use logs::{Match, TriggerCounts, TriggerStatus};
 pub use take::{Taken, TakenFile};
 
 use super::Wire;
@@ -39,7 +43,8 @@ use super::causes::Causes;
 use super::names::Names;
 use crate::config::{Config, Keep};
 use crate::edge::stop::Stop;
-use counted::{Counted, RATE, WAITING};
+use counted::{Counted, QUOTA, RATE, WAITING};
+use logs::Logs;
 use spool::Spool;
 
 /// The role that keeps evidence.
@@ -47,6 +52,7 @@ use spool::Spool;
 pub struct Evidence {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    logs: Logs,
 }
 
 /// What the keeper's thread and requests share.
@@ -60,8 +66,18 @@ struct Shared {
     causes: Causes,
     rates: Mutex<Rates>,
     /// Incidents that others noticed and the keeper has not taken up.
-    noticed: Mutex<Vec<Incident>>,
+    noticed: Mutex<Vec<Noticed>>,
     stop: Stop,
+}
+
+/// An incident that somebody else noticed, and that is to be kept.
+#[derive(Debug)]
+struct Noticed {
+    incident: Incident,
+    /// Incidents of its cause before it that were not kept.
+    left_out: u64,
+    /// For how long it goes on.
+    after: Duration,
 }
 
 /// What is wanted of one interface.
@@ -90,7 +106,7 @@ impl Evidence {
             noticed: Mutex::default(),
             stop: Stop::default(),
         });
-        let evidence = Self { shared, thread: Mutex::default() };
+        let evidence = Self { shared, ..Self::default() };
         evidence.reload(config);
         evidence
     }
@@ -104,6 +120,11 @@ impl Evidence {
         let tapped: BTreeMap<String, Tapped> = tapped.collect();
         let is_needed = !tapped.is_empty();
         *self.shared.tapped.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(tapped);
+        self.start_keeper(is_needed);
+        self.logs.reload(config, &self.shared);
+    }
+
+    fn start_keeper(&self, is_needed: bool) {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_needed || thread.is_some() {
             return;
@@ -124,12 +145,7 @@ impl Evidence {
 
     /// Takes an incident up that somebody else noticed; its packets are written in a while.
     pub fn notice(&self, incident: Incident) {
-        let mut noticed = self.shared.noticed.lock().unwrap_or_else(PoisonError::into_inner);
-        if noticed.len() >= WIRE_INCIDENTS_WAITING_MAX {
-            self.shared.counted.not_kept(incident.trigger, WAITING);
-            return;
-        }
-        noticed.push(incident);
+        self.shared.notice(incident);
     }
 
     /// Writes the packets of an incident now; it waits for those of this moment, so call it where
@@ -167,8 +183,14 @@ impl Evidence {
         self.shared.counted.read()
     }
 
+    /// How the logs fare in which incidents are looked for, in the order of their names.
+    pub fn triggers(&self) -> Vec<TriggerStatus> {
+        self.logs.status()
+    }
+
     /// Writes what waits and ends; it has to come before the recorders end.
     pub fn stop(&self) {
+        self.logs.stop();
         self.shared.stop.tell();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -183,12 +205,40 @@ impl Shared {
         Arc::clone(&self.tapped.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Takes an incident up, where it is to be kept and there are not too many like it: so that no
+    /// cause finds the room of all others taken.
+    fn notice(&self, incident: Incident) {
+        let tapped = self.tapped();
+        let own = incident.interface.as_deref().and_then(|name| tapped.get(name));
+        let any = || tapped.values().find(|tap| tap.keep.quota.0 > 0);
+        let Some(tap) = own.or_else(any).filter(|tap| tap.keep.quota.0 > 0) else {
+            return incident.fate.is(Became::NotKept(QUOTA));
+        };
+        if incident.trigger == Trigger::Check && !tap.keep.checks {
+            return;
+        }
+        let Some(left_out) = self.admit(&incident, tap.keep.rate) else { return };
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        if noticed.len() >= WIRE_INCIDENTS_WAITING_MAX {
+            drop(noticed);
+            return self.not_kept(&incident, WAITING);
+        }
+        noticed.push(Noticed { incident, left_out, after: tap.keep.after.std() });
+    }
+
+    /// Counts an incident without a file, and says so to who noticed it.
+    fn not_kept(&self, incident: &Incident, why: &'static str) {
+        self.counted.not_kept(incident.cause(), why);
+        incident.fate.is(Became::NotKept(why));
+    }
+
     /// Whether one more of its cause is kept: then how many before it were not.
     fn admit(&self, incident: &Incident, per_minute: u32) -> Option<u64> {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let left_out = rates.handle(incident.trigger, per_minute, incident.at);
+        let left_out = rates.handle(incident.cause(), per_minute, incident.at);
+        drop(rates);
         if left_out.is_none() {
-            self.counted.not_kept(incident.trigger, RATE);
+            self.not_kept(incident, RATE);
         }
         left_out
     }
@@ -201,5 +251,5 @@ impl Shared {
 
 /// The time an incident began, a little earlier for clocks that are read at different places.
 pub(crate) fn a_little_before(at: Wall) -> Wall {
-    at.before(std::time::Duration::from_millis(100))
+    at.before(Duration::from_millis(100))
 }

@@ -25,6 +25,8 @@ pub(super) struct Spool {
 pub(super) struct About<'a> {
     pub(super) at: Wall,
     pub(super) trigger: Trigger,
+    /// What an operator calls its cause.
+    pub(super) cause: Option<&'a str>,
     pub(super) interface: &'a str,
     pub(super) client: Option<std::net::SocketAddr>,
 }
@@ -110,8 +112,8 @@ impl Spool {
     }
 
     fn free_name(&self, about: About<'_>) -> String {
-        let About { at, trigger, interface, client } = about;
-        let named = |n| spool::name(at, trigger, interface, client, n);
+        let About { at, trigger, cause, interface, client } = about;
+        let named = |n| spool::name(at, (trigger, cause), interface, client, n);
         let free = (0..SAME_MOMENT_MAX).map(named).find(|name| !self.dir.join(name).exists());
         free.unwrap_or_else(|| named(SAME_MOMENT_MAX))
     }
@@ -142,7 +144,7 @@ mod tests {
 
     fn about(ms: i64) -> About<'static> {
         let (at, trigger) = (Wall::from_millis(ms), Trigger::Asked);
-        About { at, trigger, interface: "eth0", client: None }
+        About { at, trigger, cause: None, interface: "eth0", client: None }
     }
 
     #[test]
@@ -169,7 +171,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let dir = data.path().join("wire");
         fs::create_dir(&dir).unwrap();
-        let name = spool::name(Wall::from_millis(1), Trigger::Log, "eth0", None, 0);
+        let name = spool::name(Wall::from_millis(1), (Trigger::Log, Some("lb")), "eth0", None, 0);
         for name in [spool::hidden(&name).as_str(), &name, ".mine", "notes"] {
             fs::write(dir.join(name), "x").unwrap();
         }

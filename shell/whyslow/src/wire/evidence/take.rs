@@ -9,11 +9,11 @@ use whyslow_model::limits::{WIRE_CANDIDATES_MAX, WIRE_COPY_BYTES_MAX};
 use whyslow_model::seeded::Seed;
 use whyslow_sys::clock;
 use whyslow_wire::capture::Statistics;
-use whyslow_wire::evidence::{self, Candidates, spool::trigger_of};
+use whyslow_wire::evidence::{self, Candidates, spool::cause_of};
 use whyslow_wire::packet::{Captured, LinkType};
 
 use super::counted::{DISK, NO_PACKETS, QUOTA};
-use super::incident::Incident;
+use super::incident::{Became, Incident};
 use super::spool::{About, NotWritten};
 use super::{Shared, Tapped};
 use crate::wire::{Copied, Past};
@@ -60,8 +60,11 @@ pub(super) fn take(shared: &Shared, incident: &Incident, now: Wall, left_out: u6
         let one = One { shared, incident, interface, tap, past: &past, copied: &copied, left_out };
         one.write(&mut taken);
     }
-    if taken.files.is_empty() && taken.problems.is_empty() {
-        shared.counted.not_kept(incident.trigger, NO_PACKETS);
+    if !taken.files.is_empty() {
+        let files = taken.files.iter().map(|file| file.name.clone()).collect();
+        incident.fate.is(Became::Kept { files, candidates: taken.candidates });
+    } else if taken.problems.is_empty() {
+        shared.not_kept(incident, NO_PACKETS);
     }
     taken
 }
@@ -86,18 +89,19 @@ impl One<'_> {
         }
         taken.candidates += found.all;
         let made = self.evidence(&found);
-        let (trigger, counted) = (self.incident.trigger, &self.shared.counted);
-        let (at, interface) = (self.incident.at, self.interface);
+        let (incident, counted) = (self.incident, &self.shared.counted);
+        let (at, interface) = (incident.at, self.interface);
         // Several connections at once are nobody's in particular.
         let client = self.incident.ends.client().or(match &*found.connections {
             [(first, _)] => Some(*first),
             _ => None,
         });
-        let about = About { at, trigger, interface, client };
+        let (trigger, cause) = (incident.trigger, incident.cause.as_deref());
+        let about = About { at, trigger, cause, interface, client };
         match self.shared.spool.write(about, &made.bytes, self.shared.quota()) {
             Ok((name, gone)) => {
-                counted.kept(trigger);
-                gone.iter().filter_map(|gone| trigger_of(gone)).for_each(|t| counted.evicted(t));
+                counted.kept(incident.cause());
+                gone.iter().filter_map(|gone| cause_of(gone)).for_each(|c| counted.evicted(c));
                 tracing::info!("kept {name}: {}", self.incident.text);
                 let (bytes, packets) = (made.bytes.len() as u64, made.packets);
                 let (interface, candidates) = (interface.to_owned(), found.all);
@@ -108,7 +112,7 @@ impl One<'_> {
                     NotWritten::TooLarge { .. } => QUOTA,
                     NotWritten::Io { .. } => DISK,
                 };
-                counted.not_kept(trigger, why);
+                self.shared.not_kept(incident, why);
                 tracing::error!("evidence of {interface} is not kept: {error}");
                 taken.problems.push(format!("{interface}: {error}"));
             }
@@ -153,14 +157,19 @@ impl One<'_> {
 
     /// What is said of the whole file.
     fn text(&self, found: &Candidates<'_>) -> String {
-        let Incident { trigger, text, at, ends, from, .. } = self.incident;
-        let mut said = format!("{} at {at}: {text}.", trigger.as_str());
+        let Incident { text, at, ends, from, quote, .. } = self.incident;
+        let mut said = format!("{} at {at}: {text}.", self.incident.cause());
         let mut say = |more: std::fmt::Arguments<'_>| {
             // Writing to a text does not fail.
             let _ = write!(said, "\n{more}");
         };
-        if !ends.is_exact() || found.all != 1 {
-            say(format_args!("{} connections matched what is known of it.", found.all));
+        if let Some(quote) = quote {
+            say(format_args!("The line: {quote}"));
+        }
+        match found.all {
+            1 if ends.is_exact() && quote.is_none() => {}
+            1 => say(format_args!("1 connection matched what is known of it: {ends}.")),
+            n => say(format_args!("{n} connections matched what is known of it: {ends}.")),
         }
         if found.all > found.connections.len() as u64 {
             say(format_args!("Of these, the first {} are here.", found.connections.len()));
