@@ -19,11 +19,8 @@ pub mod wire;
 pub mod wire_events;
 pub mod wire_evidence;
 pub mod wire_taps;
-<<<<<<< HEAD
-mod wire_unseen;
-=======
 pub mod wire_triggers;
->>>>>>> 23aa136 (Keep the packets that a log line tells of)
+mod wire_unseen;
 pub mod wire_windows;
 pub mod write;
 

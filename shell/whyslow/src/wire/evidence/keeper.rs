@@ -131,19 +131,8 @@ impl<'a> Keeper<'a> {
         let mut noticed = self.shared.noticed.lock().unwrap_or_else(PoisonError::into_inner);
         let all = std::mem::take(&mut *noticed);
         drop(noticed);
-<<<<<<< HEAD
-        for incident in all {
-            let tapped = self.shared.tapped();
-            let own = incident.interface.as_deref().and_then(|name| tapped.get(name));
-            let Some(tap) = own.or_else(|| tapped.values().next()) else { continue };
-            if incident.trigger == Trigger::Check && !tap.keep.checks {
-                continue;
-            }
-            self.wait(incident, &tap.keep, None);
-=======
         for Noticed { incident, left_out, after } in all {
-            self.wait_for_tail(incident, after, left_out);
->>>>>>> 23aa136 (Keep the packets that a log line tells of)
+            self.wait_for_tail(incident, None, after, left_out);
         }
     }
 
@@ -152,10 +141,16 @@ impl<'a> Keeper<'a> {
             return;
         }
         let Some(left_out) = self.shared.admit(&incident, keep.rate) else { return };
-        self.wait_for_tail(incident, keep.after.std(), left_out);
+        self.wait_for_tail(incident, event, keep.after.std(), left_out);
     }
 
-    fn wait_for_tail(&mut self, incident: Incident, after: Duration, left_out: u64) {
+    fn wait_for_tail(
+        &mut self,
+        incident: Incident,
+        event: Option<Arc<WireEvent>>,
+        after: Duration,
+        left_out: u64,
+    ) {
         if self.waiting.len() >= WIRE_INCIDENTS_WAITING_MAX {
             return self.shared.not_kept(&incident, WAITING);
         }

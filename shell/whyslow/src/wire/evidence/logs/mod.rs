@@ -142,7 +142,8 @@ fn follow(config: &LogTrigger, stop: &Stop, taker: &mut dyn Taker) -> Result<(),
         Input::Files(pattern) => files::read(pattern, ReadFrom::End, stop, taker),
         Input::Journald(unit) => {
             let unit = whole_name(unit);
-            journald::read(&Wanted::Fields { unit: &unit, fields: &config.fields }, stop, taker)
+            let wanted = Wanted::Fields { unit: &unit, fields: &config.fields };
+            journald::read(wanted, stop, taker)
         }
         Input::Stdin
         | Input::SyslogUdp(_)

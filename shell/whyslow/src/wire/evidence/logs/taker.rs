@@ -14,7 +14,7 @@ use whyslow_wire::evidence::Trigger;
 use super::super::Shared;
 use super::super::incident::{Became, Ends, Incident};
 use super::told::{Match, Told, TriggerCounts};
-use crate::config::{Input, LogTrigger};
+use crate::config::LogTrigger;
 use crate::edge::resume::{Oldest, Resume};
 use crate::edge::taker::{PlaceOf, Taker};
 use crate::edge::worker::Lies;
@@ -219,6 +219,11 @@ impl Taker for LogTaker {
         self.place.as_ref()
     }
 
+    /// It need not outlive a kill: the packets do not either.
+    fn keeps_journal(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.journal.is_some())
+    }
+
     fn oldest(&mut self) -> &mut Oldest {
         &mut self.oldest
     }
@@ -228,7 +233,7 @@ impl Taker for LogTaker {
     fn tick(&mut self, at_once: bool, place: PlaceOf<'_>) {
         if at_once || self.ticked.is_none_or(|at| at.elapsed() >= TICK) {
             self.settle();
-            if self.moved {
+            if self.moved || at_once {
                 self.keep_place(place);
             }
         }
@@ -236,11 +241,6 @@ impl Taker for LogTaker {
 
     fn break_off(&mut self, place: PlaceOf<'_>) {
         self.keep_place(place);
-        let nowhere = self.place.as_ref().is_none_or(|place| place.journal.is_none());
-        if nowhere && matches!(self.config.input, Input::Journald(_)) {
-            // Of a journal without an entry yet there is no place to go on behind.
-            self.counts.gaps += 1;
-        }
         self.settle();
     }
 
@@ -361,10 +361,9 @@ mod tests {
         taker.take(b"from 192.0.2.7", lies(false, Some(1_795_262_400_000_000)));
         let to = taker.shared.noticed.lock().unwrap()[0].incident.to;
         assert_eq!(to, Some(Wall::from_millis(1_795_262_405_000)));
-        // Ended before any entry was read: what was written meanwhile is lost.
-        taker.break_off(&mut |_| Some(Resume::default()));
+        assert!(!taker.keeps_journal());
         taker.break_off(&mut |_| Some(Resume::behind("s=1")));
-        assert_eq!(taker.told.status(&taker.config).counts.gaps, 1);
+        assert!(taker.keeps_journal());
         assert_eq!(taker.resume(), Some(&Resume::behind("s=1")));
     }
 }
