@@ -15,6 +15,7 @@ mod load;
 mod lock;
 mod read;
 mod registry;
+mod rollup;
 mod rows;
 mod seal;
 mod wire;

@@ -9,8 +9,9 @@ use whyslow_edge::row::{Key, Row, Totals};
 use whyslow_model::limits::EDGE_QUERY_ROWS_MAX;
 use whyslow_store::retention::Retention;
 
-use super::super::days::{Day, Files, Kind};
+use super::super::days::{Files, Kind};
 use super::super::error::StorageError;
+use super::super::rollup::{Level, Part, Walk, place_for, preferred_s};
 use super::rows::{self, Place};
 
 /// Which windows are wanted.
@@ -32,13 +33,6 @@ pub struct EdgeQuery {
     pub sources: Vec<String>,
 }
 
-/// Windows of one length, and the files they lie in.
-#[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Level {
-    pub(in super::super) span_s: i64,
-    pub(in super::super) kind: Kind,
-}
-
 /// Seconds of the windows that sources give.
 pub(super) const FINEST_S: i64 = 10;
 
@@ -51,8 +45,6 @@ pub(in super::super) fn levels(retention: &Retention) -> Vec<Level> {
     retention.levels().iter().map(level).collect()
 }
 
-/// Windows that a query without a preference gives, about.
-const WINDOWS: i64 = 120;
 /// Keys up to which each is looked up by itself in every window.
 const FEW_KEYS: usize = 16;
 
@@ -62,18 +54,19 @@ pub(in super::super) fn rows(
     levels: &[Level],
     query: &EdgeQuery,
 ) -> Result<Vec<Row>, StorageError> {
-    let length = query.to_s.saturating_sub(query.from_s).max(1);
-    let preferred = query.span_s.map_or(length / WINDOWS, i64::from);
-    let fits = |l: &&Level| l.span_s <= preferred && query.sources.is_empty();
-    let place = levels.iter().take_while(fits).count().saturating_sub(1);
+    let preferred = query.span_s.map_or(preferred_s(query.from_s, query.to_s), i64::from);
+    // Sources are told apart only in the finest.
+    let every = query.sources.is_empty();
+    let place = if every { place_for(levels, preferred) } else { 0 };
     let step_s = levels[place].span_s;
     let span_s = match query.span_s {
         Some(_) => (preferred / step_s).max(1) * step_s,
         None => step_s,
     };
     let from_s = query.from_s - query.from_s.rem_euclid(span_s);
-    let mut reading = Reading { files, levels, query, span_s, done: BTreeMap::new() };
-    reading.visit(place, from_s, query.to_s, true)?;
+    let mut reading = Reading { files, query, span_s, done: BTreeMap::new() };
+    let walk = Walk { files, levels };
+    walk.visit(place, from_s, query.to_s, every, &mut |part| reading.read(&part))?;
     Ok(reading
         .done
         .into_iter()
@@ -87,7 +80,6 @@ pub(in super::super) fn rows(
 /// A query under way.
 struct Reading<'a> {
     files: &'a Files,
-    levels: &'a [Level],
     query: &'a EdgeQuery,
     span_s: i64,
     /// By start and key: how long the window is, and what was counted.
@@ -95,58 +87,20 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads the windows of one level that start in `from_s..to_s`, rounded down; `coarser` where
-    /// older ones may be answered by coarser levels.
-    fn visit(
-        &mut self,
-        place: usize,
-        from_s: i64,
-        to_s: i64,
-        coarser: bool,
-    ) -> Result<(), StorageError> {
-        let level = self.levels[place];
-        let mut from_s = from_s - from_s.rem_euclid(level.span_s);
-        if coarser && place + 1 < self.levels.len() && self.query.sources.is_empty() {
-            // Finer levels answer for what is not rolled up into this one yet.
-            let kept = self.levels[..=place].iter().filter_map(|l| self.files.oldest_ms(l.kind));
-            let oldest = kept.min().map_or(to_s, |ms| ms / 1000);
-            if oldest > from_s {
-                self.visit(place + 1, from_s, oldest.min(to_s), true)?;
-                from_s = oldest;
-            }
-        }
-        let stale = if place > 0 { self.stale(place, from_s, to_s)? } else { BTreeSet::new() };
-        for start in &stale {
-            self.visit(place - 1, *start, start + level.span_s, false)?;
-        }
-        for (day, from, to) in stretches(self.files, level.kind, from_s, to_s) {
+    fn read(&mut self, part: &Part<'_>) -> Result<(), StorageError> {
+        let &Part { level, day, from_s: from, to_s: to, stale } = part;
+        let found = self.files.read(level.kind, day, |db| {
+            let file_s = level.kind.span_ms(day).0 / 1000;
+            let scan = Scan { db, query: self.query, level, file_s, from, to };
             let skip = |start: i64| stale.contains(&start);
-            let found = self.files.read(level.kind, day, |db| {
-                let file_s = level.kind.span_ms(day).0 / 1000;
-                let scan = Scan { db, query: self.query, level, file_s, from, to };
-                scan.run(&skip, &mut |start, window| {
-                    add(&mut self.done, self.span_s, level, start, window)
-                })
-            })?;
-            if found == Some(false) {
-                return Err(StorageError::TooMuch { limit: EDGE_QUERY_ROWS_MAX });
-            }
+            scan.run(&skip, &mut |start, window| {
+                add(&mut self.done, self.span_s, level, start, window)
+            })
+        })?;
+        if found == Some(false) {
+            return Err(StorageError::TooMuch { limit: EDGE_QUERY_ROWS_MAX });
         }
         Ok(())
-    }
-
-    /// Windows of a level of which something is not rolled up yet, on whatever level below.
-    fn stale(&self, place: usize, from_s: i64, to_s: i64) -> Result<BTreeSet<i64>, StorageError> {
-        let span_s = self.levels[place].span_s;
-        let mut all = BTreeSet::new();
-        for level in &self.levels[..place] {
-            for (day, from, to) in stretches(self.files, level.kind, from_s, to_s) {
-                let found = self.files.read(level.kind, day, |db| rows::stale(db, from, to))?;
-                let starts = found.into_iter().flatten();
-                all.extend(starts.map(|start| start - start.rem_euclid(span_s)));
-            }
-        }
-        Ok(all)
     }
 }
 
@@ -171,16 +125,6 @@ fn add(
         }
     }
     done.len() <= EDGE_QUERY_ROWS_MAX
-}
-
-/// The files of one kind with windows that start in `from_s..to_s`, each with its part of it.
-pub(super) fn stretches(files: &Files, kind: Kind, from_s: i64, to_s: i64) -> Vec<(Day, i64, i64)> {
-    let part = |day: Day| {
-        let (start, end) = kind.span_ms(day);
-        let (from, to) = (from_s.max(start / 1000), to_s.min(end / 1000));
-        (from < to).then_some((day, from, to))
-    };
-    files.days(kind).into_iter().filter_map(part).collect()
 }
 
 /// One file being read.

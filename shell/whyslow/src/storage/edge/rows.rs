@@ -13,6 +13,7 @@ use whyslow_edge::row::{Key, Row, Totals};
 
 use super::super::error::{StorageError, damage};
 use super::super::file::Shape;
+use super::super::rollup::mark_stale;
 
 pub(in super::super) const SHAPE: Shape = Shape {
     schema: "CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -109,8 +110,7 @@ pub(super) fn write(
             done.push(*request);
         }
         if let Some(next_s) = target.next_s {
-            let start = row.start_s - row.start_s.rem_euclid(next_s);
-            mark_stale(&tx, start).map_err(failed)?;
+            mark_stale(&tx, row.start_s, next_s).map_err(failed)?;
         }
     }
     tx.commit().map_err(failed)?;
@@ -130,10 +130,6 @@ fn put(db: &Connection, place: Place, revision: u32, totals: &Totals) -> rusqlit
              ON CONFLICT (place) DO UPDATE SET revision = ?2, totals = ?3 WHERE revision <= ?2",
     )?
     .execute(params![place.number(), revision, pack::pack(totals)])
-}
-
-fn mark_stale(db: &Connection, start_s: i64) -> rusqlite::Result<usize> {
-    db.prepare_cached("INSERT OR IGNORE INTO stale (start_s) VALUES (?1)")?.execute([start_s])
 }
 
 /// The number of a source of this file, given where it has none.
@@ -211,14 +207,6 @@ pub(super) fn each(
         take(Place::of(place), totals.ok_or_else(|| damage(&format!("row {place} is none")))?);
     }
     Ok(())
-}
-
-/// Windows of the next level, starting in `from_s..to_s`, that are to be rolled up (again).
-pub(super) fn stale(db: &Connection, from_s: i64, to_s: i64) -> rusqlite::Result<Vec<i64>> {
-    let mut select = db.prepare_cached(
-        "SELECT start_s FROM stale WHERE start_s >= ?1 AND start_s < ?2 ORDER BY start_s",
-    )?;
-    select.query_map([from_s, to_s], |row| row.get(0))?.collect()
 }
 
 #[cfg(test)]

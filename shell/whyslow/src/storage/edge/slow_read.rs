@@ -12,7 +12,7 @@ use whyslow_model::limits::EDGE_PAGE_MAX;
 
 use super::super::days::{Day, Files, Kind};
 use super::super::error::{StorageError, damage};
-use super::query::stretches;
+use super::super::rollup::stretches;
 use super::slow::known_word;
 pub(super) use super::slow_field::FieldKind;
 pub use super::slow_field::SlowField;

@@ -146,7 +146,11 @@ async fn long_windows_say_the_same_before_and_after_they_are_rolled_up() {
         let kind = super::super::days::Kind::Windows { seconds, days: 1 };
         let files = &db.0.files;
         let left = files.days(kind).into_iter().map(|day| {
-            files.read(kind, day, |c| rows::stale(c, 0, i64::MAX)).unwrap().unwrap().len()
+            files
+                .read(kind, day, |c| crate::storage::rollup::stale(c, 0, i64::MAX))
+                .unwrap()
+                .unwrap()
+                .len()
         });
         left.sum::<usize>()
     };
