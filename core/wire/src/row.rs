@@ -183,6 +183,33 @@ impl Window {
         self.rows = cells.into_iter().map(|(cell, totals)| Row { cell, totals }).collect();
     }
 
+    /// Tells at most `most` cells of each dimension apart, those with the most connections that were
+    /// asked for; the others go where totals reconcile through, to [`Cell::Other`].
+    pub fn fold(&mut self, most: usize) {
+        let mut busiest: Vec<(u64, &Cell)> =
+            self.rows.iter().map(|row| (row.totals.asked(), &row.cell)).collect();
+        busiest.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+        let mut told: BTreeMap<Dimension, usize> = BTreeMap::new();
+        let mut folded: BTreeMap<Cell, Dimension> = BTreeMap::new();
+        for (_, cell) in busiest.into_iter().filter(|(_, cell)| cell.is_one()) {
+            let Some(dimension) = cell.dimension() else { continue };
+            let n = told.entry(dimension).or_default();
+            *n += 1;
+            if *n > most {
+                folded.insert(cell.clone(), dimension);
+            }
+        }
+        if folded.is_empty() {
+            return;
+        }
+        let mut cells: BTreeMap<Cell, Totals> = BTreeMap::new();
+        for Row { cell, totals } in std::mem::take(&mut self.rows) {
+            let cell = folded.get(&cell).map_or(cell, |dimension| Cell::Other(*dimension));
+            cells.entry(cell).or_default().merge(&totals);
+        }
+        self.rows = cells.into_iter().map(|(cell, totals)| Row { cell, totals }).collect();
+    }
+
     /// The share, 0 to 1, of the packets that were seen.
     pub fn completeness(&self) -> f64 {
         if self.blind {
@@ -201,6 +228,38 @@ fn float(n: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_busiest_cells_are_told_apart_and_all_others_are_one() {
+        let row = |cell: Cell, handshakes| {
+            let mut totals = Totals { handshakes, ..Totals::default() };
+            totals.total.observe(1000 * handshakes);
+            Row { cell, totals }
+        };
+        let asns = (1..=5).map(|n| row(Cell::Asn(n), 10 * u64::from(n)));
+        let rows: Vec<Row> = [row(Cell::All, 150), row(Cell::Unknown(Dimension::Asn), 3)]
+            .into_iter()
+            .chain(asns)
+            .chain([row(Cell::Other(Dimension::Asn), 7), row(Cell::Rdns("*.a".into()), 1)])
+            .collect();
+        let (from, to) = (Wall::from_millis(0), Wall::from_millis(60_000));
+        let mut window = Window { from, to, packets: 9, drops: 0, blind: false, rows };
+        let whole = window.clone();
+        window.fold(5);
+        assert_eq!(window, whole, "nothing is folded that fits");
+        window.fold(2);
+        let counted: Vec<_> = window.rows.iter().map(|r| (&r.cell, r.totals.handshakes)).collect();
+        let wanted = [
+            (&Cell::All, 150),
+            (&Cell::Asn(4), 40),
+            (&Cell::Asn(5), 50),
+            (&Cell::Rdns("*.a".into()), 1),
+            (&Cell::Unknown(Dimension::Asn), 3),
+            (&Cell::Other(Dimension::Asn), 67),
+        ];
+        assert_eq!(counted, wanted);
+        assert_eq!(window.rows[5].totals.total.count(), 4, "their times are told together");
+    }
 
     #[test]
     fn windows_of_two_taps_become_one() {

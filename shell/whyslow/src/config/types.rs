@@ -36,7 +36,8 @@ pub struct Config {
     /// Names under which browsers reach the listener, besides its address and localhost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
-    /// How long series are kept at which resolution, finest first.
+    /// How long series, and the windows of edge and wire, are kept at which resolution, finest
+    /// first.
     pub retention: Vec<Retention>,
     /// Limits and lifetimes of what is stored.
     pub storage: Storage,

@@ -13,6 +13,8 @@ use super::error::StorageError;
 use super::file;
 
 pub(super) const DAY_MS: i64 = 86_400_000;
+/// Seconds of the wire's windows.
+pub(super) const WIRE_FINEST_S: i64 = 60;
 
 /// A day of UTC, counted from 1970-01-01: the first of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,8 +51,13 @@ pub(super) enum Kind {
     Readings,
     /// Findings.
     Findings,
-    /// The wire's windows.
-    WireWindows,
+    /// The wire's windows of one length.
+    WireWindows {
+        /// The length; the finest stands for the windows themselves, however long they are.
+        seconds: i64,
+        /// Days a file covers.
+        days: i64,
+    },
     /// Single handshakes, unanswered SYNs and endings.
     WireEvents,
 }
@@ -72,10 +79,25 @@ impl Kind {
         Self::Windows { seconds: level.resolution_ms / 1000, days: level.file_days() }
     }
 
+    /// The wire's windows as taps close them.
+    pub(super) const WIRE_FINEST: Self = Self::WireWindows { seconds: WIRE_FINEST_S, days: 1 };
+
+    /// The kind in which the wire's windows of a level of the retention are kept; the finest of
+    /// every level that is no coarser than it.
+    pub(super) const fn wire_level(level: Level) -> Self {
+        let seconds = level.resolution_ms / 1000;
+        if seconds <= WIRE_FINEST_S {
+            return Self::WIRE_FINEST;
+        }
+        Self::WireWindows { seconds, days: level.file_days() }
+    }
+
     /// Days that one file covers.
     const fn days(self) -> i64 {
         match self {
-            Self::Rollup { days, .. } | Self::Windows { days, .. } => days,
+            Self::Rollup { days, .. }
+            | Self::Windows { days, .. }
+            | Self::WireWindows { days, .. } => days,
             Self::Findings => 30,
             Self::Samples
             | Self::Facts
@@ -83,7 +105,6 @@ impl Kind {
             | Self::Runs
             | Self::Slow
             | Self::Readings
-            | Self::WireWindows
             | Self::WireEvents => 1,
         }
     }
@@ -99,7 +120,8 @@ impl Kind {
             Self::Slow => "slow-".to_owned(),
             Self::Readings => "readings-".to_owned(),
             Self::Findings => "findings-".to_owned(),
-            Self::WireWindows => "wire-".to_owned(),
+            Self::WireWindows { seconds: WIRE_FINEST_S, .. } => "wire-".to_owned(),
+            Self::WireWindows { seconds, .. } => format!("wire-{seconds}s-"),
             Self::WireEvents => "wire-events-".to_owned(),
         }
     }
@@ -268,6 +290,8 @@ mod tests {
             (Kind::Facts, "facts-2026-11-21.db"),
             (Kind::Samples, "samples-2026-11-21.db"),
             (month, "rollup-3600s-2026-11-03.db"),
+            (Kind::WIRE_FINEST, "wire-2026-11-21.db"),
+            (Kind::WireWindows { seconds: 300, days: 1 }, "wire-300s-2026-11-21.db"),
         ] {
             let day = kind.day_of(at.as_millis());
             assert_eq!(kind.path(Path::new("/data"), day), Path::new("/data").join(name));
@@ -276,5 +300,6 @@ mod tests {
             assert!((from..to).contains(&at.as_millis()));
         }
         assert_eq!(Kind::Facts.parse("runs-2026-11-21.db"), None);
+        assert_eq!(Kind::WIRE_FINEST.parse("wire-300s-2026-11-21.db"), None);
     }
 }

@@ -42,17 +42,21 @@ impl Writer {
 
     pub(super) fn keep_ms(&self, kind: Kind) -> i64 {
         let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
-        let is = |l: &&Level| Kind::of_level(**l) == kind || Kind::edge_level(**l) == kind;
-        let level = self.options.retention.levels().iter().find(is);
+        let is = |l: &&Level| {
+            [Kind::of_level(**l), Kind::edge_level(**l), Kind::wire_level(**l)].contains(&kind)
+        };
+        // Several levels may be one of the wire's; the later ones are kept longer.
+        let level = self.options.retention.levels().iter().rfind(is);
         match kind {
-            Kind::Facts | Kind::Findings | Kind::WireWindows => ms(self.options.observations_for),
+            Kind::Facts | Kind::Findings => ms(self.options.observations_for),
             Kind::Transcripts | Kind::Slow | Kind::Readings | Kind::WireEvents => {
                 ms(self.options.transcripts_for)
             }
             Kind::Runs => ms(self.options.ok_runs_for),
-            Kind::Samples | Kind::Rollup { .. } | Kind::Windows { .. } => {
-                level.map_or(i64::MAX, |l| l.keep_ms)
-            }
+            Kind::Samples
+            | Kind::Rollup { .. }
+            | Kind::Windows { .. }
+            | Kind::WireWindows { .. } => level.map_or(i64::MAX, |l| l.keep_ms),
         }
     }
 }

@@ -47,7 +47,8 @@ impl Writer {
             newest_ms = newest_ms.max(head.span(*slot).map_or(i64::MIN, |s| s.newest_ms));
         }
         let journal_bytes = registry.batch_bytes()?;
-        let windows = files.kinds().into_iter().filter(|k| matches!(k, Kind::Windows { .. }));
+        let is_windows = |k: &Kind| matches!(k, Kind::Windows { .. } | Kind::WireWindows { .. });
+        let windows = files.kinds().into_iter().filter(is_windows);
         let unrolled =
             windows.flat_map(|k| files.days(k).into_iter().map(move |day| (k, day))).collect();
         Ok(Self {
@@ -71,8 +72,13 @@ fn kinds(options: &StoreOptions) -> Vec<Kind> {
     let levels = options.retention.levels().iter().map(|l| Kind::of_level(*l));
     let windows = options.retention.levels().iter().map(|l| Kind::edge_level(*l));
     let plain = [Kind::Facts, Kind::Transcripts, Kind::Runs, Kind::Slow, Kind::Readings];
-    let later = [Kind::Findings, Kind::WireWindows, Kind::WireEvents];
-    levels.chain(windows).chain(plain).chain(later).collect()
+    let wire = options.retention.levels().iter().map(|l| Kind::wire_level(*l));
+    let later = [Kind::Findings, Kind::WIRE_FINEST, Kind::WireEvents];
+    let mut all: Vec<Kind> = levels.chain(windows).chain(plain).chain(wire).chain(later).collect();
+    // One that is looked for twice is found twice.
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Gives the head the windows at and after each series' floor.

@@ -144,8 +144,9 @@ impl Writer {
                 rolling = true;
             }
             if rolling {
-                let more = self.reported("roll up the edge's windows", Self::roll_up_edge);
-                rolling = more.unwrap_or(false);
+                let edge = self.reported("roll up the edge's windows", Self::roll_up_edge);
+                let wire = self.reported("roll up the wire's windows", Self::roll_up_wire);
+                rolling = edge.unwrap_or(false) || wire.unwrap_or(false);
                 if !rolling {
                     // Only now: what is not rolled up must not go.
                     self.reported("remove what is too old", Self::remove_old);
@@ -341,10 +342,14 @@ impl Writer {
                 Kind::Slow => edge::SLOW,
                 Kind::Readings => edge::READINGS,
                 Kind::Findings => edge::FINDINGS,
-                Kind::WireWindows => wire::WINDOWS,
+                Kind::WireWindows { .. } => wire::WINDOWS,
                 Kind::WireEvents => wire::EVENTS,
             };
-            let db = file::open(&self.files.path(kind, day), shape)?;
+            let mut db = file::open(&self.files.path(kind, day), shape)?;
+            if kind == Kind::WIRE_FINEST {
+                let next_s = wire::levels(&self.options.retention).get(1).map(|l| l.span_s);
+                wire::note_all(&mut db, &self.files.path(kind, day), next_s)?;
+            }
             self.files.add(kind, day);
             self.open.insert((kind, day), db);
         }

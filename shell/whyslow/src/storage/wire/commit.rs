@@ -10,7 +10,7 @@ use super::super::Appended;
 use super::super::days::{Day, Kind};
 use super::super::error::StorageError;
 use super::super::writer::{OBSERVATION_AHEAD, Request, Writer};
-use super::{WireEvent, WireEvidence, events, windows};
+use super::{WireEvent, WireEvidence, events, levels, windows};
 
 impl Writer {
     /// Makes the wire's part of a group durable.
@@ -29,7 +29,7 @@ impl Writer {
         for (request, answer) in group.iter().zip(answers) {
             let answer = &mut answer.wire;
             for (tap, window) in &request.wire.windows {
-                match self.wire_day(Kind::WireWindows, window.from, now) {
+                match self.wire_day(Kind::WIRE_FINEST, window.from, now) {
                     Some(day) => {
                         answer.windows += 1;
                         of_windows.entry(day).or_default().push((tap, window));
@@ -52,9 +52,11 @@ impl Writer {
                 of_evidence.entry(day).or_default().push(told);
             }
         }
+        let next_s = levels(&self.options.retention).get(1).map(|l| l.span_s);
         for (day, found) in of_windows {
-            let path = self.files.path(Kind::WireWindows, day);
-            windows::write(self.file(Kind::WireWindows, day)?, &path, &found)?;
+            let path = self.files.path(Kind::WIRE_FINEST, day);
+            windows::write(self.file(Kind::WIRE_FINEST, day)?, &path, &found, next_s)?;
+            self.unrolled.insert((Kind::WIRE_FINEST, day));
         }
         for (day, found) in of_events {
             let path = self.files.path(Kind::WireEvents, day);

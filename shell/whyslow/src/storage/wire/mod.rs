@@ -2,6 +2,7 @@
 
 mod commit;
 mod events;
+mod rollup;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,8 @@ use whyslow_wire::row::Window;
 pub use events::{WireEventPage, WireEventQuery, WireOrder};
 
 pub(super) use events::SHAPE as EVENTS;
-pub(super) use windows::SHAPE as WINDOWS;
+pub(super) use rollup::levels;
+pub(super) use windows::{SHAPE as WINDOWS, note_all};
 
 use super::Db;
 use super::error::StorageError;
@@ -127,7 +129,8 @@ impl WireAppended {
 }
 
 impl Db {
-    /// Windows that start in `from..to`, of one tap or of all, oldest first; it blocks.
+    /// Windows as taps closed them that start in `from..to`, of one tap or of all, oldest first: as
+    /// long as these are kept. It blocks.
     ///
     /// # Errors
     /// [`StorageError`] where a file cannot be read.
@@ -138,6 +141,24 @@ impl Db {
         to: Wall,
     ) -> Result<Vec<(Arc<str>, Window)>, StorageError> {
         windows::read(&self.0.files, tap, from, to)
+    }
+
+    /// Shows `each` what the windows of a range hold, of one tap or of all, oldest first: of roll-ups
+    /// of at most `wanted_s` seconds, or such that there are about 120; what is not rolled up yet
+    /// comes in finer windows, and what is no longer kept in coarser ones. Gives the seconds of
+    /// those that fit. It blocks.
+    ///
+    /// # Errors
+    /// [`StorageError`] where a file cannot be read.
+    pub fn wire_over(
+        &self,
+        tap: Option<&str>,
+        range: (Wall, Wall),
+        wanted_s: Option<i64>,
+        each: &mut dyn FnMut(Arc<str>, Window),
+    ) -> Result<i64, StorageError> {
+        let levels = levels(&self.0.retention);
+        rollup::over(&self.0.files, &levels, tap, range, wanted_s, each)
     }
 
     /// Events that the query asks for; it blocks.
@@ -161,7 +182,7 @@ impl Db {
     /// # Errors
     /// [`StorageError`] where a file cannot be read.
     pub fn wire_ends(&self) -> Result<BTreeMap<Arc<str>, Wall>, StorageError> {
-        windows::ends(&self.0.files)
+        windows::ends(&self.0.files, &levels(&self.0.retention))
     }
 
     /// The taps of which there are windows that start in `from..to`; it blocks.
@@ -169,7 +190,7 @@ impl Db {
     /// # Errors
     /// [`StorageError`] where the file cannot be read.
     pub fn wire_taps(&self, from: Wall, to: Wall) -> Result<Vec<Arc<str>>, StorageError> {
-        windows::taps(&self.0.files, from, to)
+        windows::taps(&self.0.files, &levels(&self.0.retention), from, to)
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use whyslow_wire::row::{Cell, Row, Totals};
 
-use super::super::{Batch, StoreOptions};
+use super::super::days::Kind;
+use super::super::{Batch, Retention, StoreOptions, rollup as levels_of};
 use super::*;
 
 fn now() -> Wall {
@@ -110,4 +111,122 @@ async fn events_are_found_by_what_they_are_and_keep_their_packets() {
     assert_eq!(found.evidence.as_deref(), Some("b.pcapng"));
     let none = WireEventQuery { rdns: Some("*.x".to_owned()), ..WireEventQuery::default() };
     assert_eq!(db.wire_events(&none).unwrap(), WireEventPage::default());
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Windows of a minute, `n` of them, of two taps.
+fn minutes(start: Wall, n: u32) -> WireBatch {
+    let windows = (0..n).flat_map(|n| {
+        let from = start.after(Duration::from_secs(60) * n);
+        [("eth0", 1 + n % 7), ("lo", 2)].map(|(tap, n)| (tap.into(), window(from, n.into())))
+    });
+    WireBatch { windows: windows.collect(), ..WireBatch::default() }
+}
+
+/// A full two hours, so many hours ago at least.
+fn hours_ago(hours: u64) -> Wall {
+    let at = now().as_millis() - i64::try_from(hours).unwrap() * 3_600_000;
+    Wall::from_millis(at.div_euclid(7_200_000) * 7_200_000)
+}
+
+/// What a range is of in windows of at most `wanted_s`: their seconds, how many, and their sum.
+fn over(db: &Db, range: (Wall, Wall), wanted_s: i64) -> (i64, usize, Window) {
+    let mut all: Vec<Window> = Vec::new();
+    let mut each = |_: Arc<str>, window| all.push(window);
+    let step_s = db.wire_over(None, range, Some(wanted_s), &mut each).unwrap();
+    let n = all.len();
+    let sum = all.into_iter().reduce(|mut sum, window| {
+        sum.merge(window);
+        sum
+    });
+    (step_s, n, sum.unwrap())
+}
+
+/// Waits until nothing of the levels below the last is to be rolled up any more.
+async fn rolled_up(db: &Db) {
+    let stale = |seconds: i64| {
+        let kind = Kind::WireWindows { seconds, days: 1 };
+        let files = &db.0.files;
+        let of = |day| files.read(kind, day, |c| levels_of::stale(c, 0, i64::MAX));
+        files.days(kind).into_iter().any(|day| !of(day).unwrap().unwrap().is_empty())
+    };
+    while stale(60) || stale(300) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn roll_ups_hold_what_their_windows_held_and_the_same_percentiles() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
+    let start = hours_ago(5);
+    put(&db, minutes(start, 180)).await;
+    let range = (start, start.after(HOUR * 3));
+    let all = [60, 300, 3600].map(|s| over(&db, range, s));
+    assert!(all.iter().all(|(_, n, sum)| (*n, sum) == (360, &all[0].2)), "none is rolled up yet");
+    db.close().await;
+    // At its start the store rolls up what is due; nothing else says when it has.
+    let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
+    rolled_up(&db).await;
+    for (wanted_s, n) in [(60, 360), (299, 360), (300, 72), (3600, 6)] {
+        let (step_s, windows, sum) = over(&db, range, wanted_s);
+        assert_eq!((windows, step_s), (n, if wanted_s == 299 { 60 } else { wanted_s }));
+        assert_eq!(sum, all[0].2, "{wanted_s}");
+        let (total, before) = (&sum.rows[0].totals.total, &all[0].2.rows[0].totals.total);
+        assert_eq!((total.count(), total.quantile(0.99)), (before.count(), before.quantile(0.99)));
+    }
+    // A window that comes late: the finer ones answer until it is rolled up again.
+    let late = window(start, 1000);
+    put(&db, WireBatch { windows: vec![("eth0".into(), late)], ..WireBatch::default() }).await;
+    let (_, _, sum) = over(&db, range, 3600);
+    assert_eq!(sum.rows[0].totals.handshakes, all[0].2.rows[0].totals.handshakes + 999);
+    // A minute that is missing makes the windows around it blind, and no others.
+    let gap = start.after(HOUR * 4);
+    put(&db, minutes(gap, 3)).await;
+    db.close().await;
+    let db = Db::open(dir.path(), StoreOptions::default()).unwrap();
+    rolled_up(&db).await;
+    let mut blind = Vec::new();
+    let range = (start, start.after(HOUR * 5));
+    let mut each = |tap: Arc<str>, w: Window| blind.push((tap, w.from, w.to, w.blind));
+    db.wire_over(Some("lo"), range, Some(300), &mut each).unwrap();
+    let last = blind.pop().unwrap();
+    assert!(blind.iter().all(|(.., blind)| !blind), "{blind:?}");
+    assert_eq!(last, ("lo".into(), gap, gap.after(Duration::from_secs(180)), true));
+    assert_eq!(db.wire_ends().unwrap()["lo"], last.2);
+}
+
+#[tokio::test]
+async fn what_is_no_longer_kept_is_answered_by_roll_ups_also_of_files_without_notes() {
+    let dir = tempfile::tempdir().unwrap();
+    let keeping = |raw| {
+        let steps = [(Duration::from_secs(10), raw), (Duration::from_mins(5), HOUR * 24 * 30)];
+        StoreOptions { retention: Retention::new(&steps).unwrap(), ..StoreOptions::default() }
+    };
+    let start = hours_ago(60);
+    let db = Db::open(dir.path(), keeping(HOUR * 24 * 7)).unwrap();
+    put(&db, minutes(start, 30)).await;
+    let range = (start, start.after(HOUR));
+    let before = over(&db, range, 60);
+    let files = &db.0.files;
+    let paths: Vec<_> = files
+        .days(Kind::WIRE_FINEST)
+        .into_iter()
+        .map(|d| files.path(Kind::WIRE_FINEST, d))
+        .collect();
+    db.close().await;
+    for path in paths {
+        let file = rusqlite::Connection::open(path).unwrap();
+        file.execute_batch("DROP TABLE stale").unwrap();
+    }
+    let db = Db::open(dir.path(), keeping(HOUR * 24)).unwrap();
+    while !db.0.files.days(Kind::WIRE_FINEST).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let (step_s, n, sum) = over(&db, range, 60);
+    assert_eq!((step_s, n), (60, 12), "of five minutes each");
+    assert_eq!((sum.rows, sum.packets), (before.2.rows, before.2.packets));
+    assert_eq!(db.wire_taps(range.0, range.1).unwrap(), ["eth0".into(), "lo".into()]);
+    assert!(db.wire_windows(None, range.0, range.1).unwrap().is_empty());
 }

@@ -19,14 +19,16 @@ use crate::storage::{Db, StorageError};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
 
-/// How much of the range is read at once, so that memory does not grow with the range.
-const AT_ONCE: Duration = Duration::from_hours(1);
 /// The range where none is given.
 const RANGE: Duration = Duration::from_hours(1);
 
 /// What a range adds up to.
 #[derive(Debug, Default)]
 struct Sum {
+    /// Seconds of the windows that fit the range.
+    step_s: i64,
+    /// Where the first window begins, which may be before the range.
+    first: Option<Wall>,
     windows: u64,
     blind: u64,
     packets: u64,
@@ -67,9 +69,10 @@ pub async fn windows(
     };
     let body = json!({
         "schema": "whyslow.wire_windows/1",
-        "from": from,
+        "from": sum.first.map_or(from, |first| first.min(from)),
         "to": to,
         "taps": taps.iter().map(|tap| &**tap).collect::<Vec<_>>(),
+        "step_s": sum.step_s,
         "windows": sum.windows,
         "blind_windows": sum.blind,
         "packets": sum.packets,
@@ -92,25 +95,22 @@ fn dimension(word: &str) -> Result<Dimension, Problem> {
 fn sum(
     db: &Db,
     tap: Option<&str>,
-    (mut from, to): (Wall, Wall),
+    range: (Wall, Wall),
     by: Option<Dimension>,
 ) -> Result<Sum, StorageError> {
-    let mut sum = Sum { unseen: Unseen::from(from), ..Sum::default() };
-    while from < to {
-        let until = from.after(AT_ONCE).min(to);
-        for (tap, window) in db.wire_windows(tap, from, until)? {
-            sum.unseen.handle_window(&tap, &window);
-            sum.windows += 1;
-            sum.blind += u64::from(window.blind);
-            sum.packets += window.packets;
-            sum.drops += window.drops;
-            let wanted = |cell: &Cell| *cell == Cell::All || by.is_some_and(|by| of(cell, by));
-            for row in window.rows.into_iter().filter(|row| wanted(&row.cell)) {
-                sum.cells.entry(row.cell).or_default().merge(&row.totals);
-            }
+    let mut sum = Sum { unseen: Unseen::from(range.0), ..Sum::default() };
+    sum.step_s = db.wire_over(tap, range, None, &mut |tap, window| {
+        sum.unseen.handle_window(&tap, &window);
+        sum.first = Some(sum.first.unwrap_or(window.from));
+        sum.windows += 1;
+        sum.blind += u64::from(window.blind);
+        sum.packets += window.packets;
+        sum.drops += window.drops;
+        let wanted = |cell: &Cell| *cell == Cell::All || by.is_some_and(|by| of(cell, by));
+        for row in window.rows.into_iter().filter(|row| wanted(&row.cell)) {
+            sum.cells.entry(row.cell).or_default().merge(&row.totals);
         }
-        from = until;
-    }
+    })?;
     Ok(sum)
 }
 

@@ -6,6 +6,7 @@ use super::Seen;
 use crate::storage::{
     FindingQuery, ReadingQuery, WireEvent, WireEventPage, WireEventQuery, WireKind, WireOrder,
 };
+use crate::web::pages::model::edge::bins::width_of;
 use crate::web::pages::model::wire::filter::{Field, Filter};
 use crate::web::pages::model::wire::rings::Ring;
 use crate::web::pages::source::{Broken, Material};
@@ -44,8 +45,14 @@ impl Material {
         });
         let kept = kept.map(|query| self.db.wire_events(&query)).transpose()?;
         let codes = whyslow_wire::detect::codes();
+        let mut windows = Vec::new();
+        let width_s = Some(width_of(span, 60));
+        let range = (from, to);
+        self.db.wire_over(filter.get(Field::Tap), range, width_s, &mut |tap, window| {
+            windows.push((tap, window));
+        })?;
         Ok(Seen {
-            windows: self.db.wire_windows(filter.get(Field::Tap), from, to)?,
+            windows,
             taps: taps.iter().map(|tap| tap.to_string()).collect(),
             newest: page(WireKind::Handshake, newest, NEWEST)?,
             slowest: page(WireKind::Handshake, WireOrder::Slowest, SLOWEST)?,

@@ -30,7 +30,10 @@ impl Bin {
 
 /// All bins that touch the span, of one cell.
 pub fn bins(windows: &[Taken], cell: &Cell, span: &Span) -> Vec<Bin> {
-    let lengths = windows.iter().map(|(_, w)| (w.to.as_millis() - w.from.as_millis()) / 1000);
+    // One that an end of recording cut short stands for a whole one.
+    let whole = |s: i64| if s <= 10 { 10 } else { (s + 59) / 60 * 60 };
+    let lengths =
+        windows.iter().map(|(_, w)| whole((w.to.as_millis() - w.from.as_millis()) / 1000));
     let width = width_of(span, lengths.max().unwrap_or(10).max(1)) * 1000;
     let first = span.from_ms.div_euclid(width) * width;
     let starts = (0..).map(|i| first + i * width).take_while(|at| *at < span.to_ms);
