@@ -144,12 +144,14 @@ fn first<'a, 'l>(lines: &'a [&'l [u8]]) -> &'a [&'l [u8]] {
     lines.get(..FIRST_LINES).unwrap_or(lines)
 }
 
+/// The format that most lines are of; of several, the one that finds most clients in them: a word
+/// in the place of an address fits many a format.
 fn best(lines: &[&[u8]], context: &Context) -> Option<&'static Format> {
-    let mut best: Option<(usize, &'static Format)> = None;
+    let mut best: Option<((usize, usize), &'static Format)> = None;
     for format in formats::ALL {
-        let parsed = Tally::of((format.parser)().as_ref(), lines, context).parsed;
-        if parsed > best.map_or(0, |(most, _)| most) {
-            best = Some((parsed, format));
+        let Tally { parsed, clients, .. } = Tally::of((format.parser)().as_ref(), lines, context);
+        if parsed > 0 && best.is_none_or(|(most, _)| (parsed, clients) > most) {
+            best = Some(((parsed, clients), format));
         }
     }
     best.map(|(_, format)| format)
@@ -170,6 +172,8 @@ fn specific(format: &'static Format, lines: &[&[u8]], context: &Context) -> &'st
 #[derive(Debug)]
 struct Tally {
     parsed: usize,
+    /// Requests whose client's address is told.
+    clients: usize,
     notices: usize,
     /// The first line that did not parse, and why.
     first_rejected: Option<(usize, Reject)>,
@@ -177,11 +181,14 @@ struct Tally {
 
 impl Tally {
     fn of(parser: &dyn Parse, lines: &[&[u8]], context: &Context) -> Self {
-        let mut tally = Self { parsed: 0, notices: 0, first_rejected: None };
+        let mut tally = Self { parsed: 0, clients: 0, notices: 0, first_rejected: None };
         let mut scratch = Scratch::default();
         for (number, line) in lines.iter().enumerate() {
             match syslog::read(parser, line, context, &mut scratch) {
-                Ok(_) => tally.parsed += 1,
+                Ok(record) => {
+                    tally.parsed += 1;
+                    tally.clients += usize::from(record.client.is_some());
+                }
                 Err(Reject::NotARequest(_)) => tally.notices += 1,
                 Err(reject) => {
                     tally.first_rejected.get_or_insert((number, reject));
@@ -194,7 +201,7 @@ impl Tally {
     /// Of lines that no format takes.
     fn of_nothing(lines: &[&[u8]], context: &Context) -> Self {
         let Some(format) = formats::ALL.first() else {
-            return Self { parsed: 0, notices: 0, first_rejected: None };
+            return Self { parsed: 0, clients: 0, notices: 0, first_rejected: None };
         };
         Self::of((format.parser)().as_ref(), lines, context)
     }
@@ -282,6 +289,20 @@ mod tests {
             let own = check((format.parser)().as_ref(), &lines, &context());
             assert_eq!((own.parsed, own.text()), (1, None), "{}", format.name);
         }
+    }
+
+    #[test]
+    fn of_formats_that_take_a_line_the_one_that_finds_its_client_is_taken() {
+        let combined =
+            "192.0.2.7 - - [06/Feb/2009:12:14:14 +0100] \"GET / HTTP/1.1\" 200 2750 \"-\" \"-\"";
+        let vhost = format!("shop.example:443 {combined}");
+        for (line, name) in [(combined, "nginx"), (&vhost, "apache"), ("?", "")] {
+            let found = of_line(line.as_bytes(), &context()).map_or("", |format| format.name);
+            assert_eq!(found, name, "{line}");
+        }
+        // A name in its place is a client all the same.
+        let named = combined.replace("192.0.2.7", "web1.lan");
+        assert!(of_line(named.as_bytes(), &context()).is_some());
     }
 
     #[test]
