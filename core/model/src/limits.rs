@@ -199,10 +199,12 @@ pub const GRAPHITE_POINTS_MAX: usize = 20_000_000;
 pub const GRAPHITE_LINE_BYTES_MAX: usize = 4096;
 /// Connections that lines come in by; further ones are turned away and counted.
 pub const GRAPHITE_CONNECTIONS_MAX: usize = 256;
-/// Bytes written to a Graphite that are written again over the next connection.
-pub const GRAPHITE_REPEATED_BYTES_MAX: usize = 8 << 20;
 /// Samples of one remote-write request that is sent.
 pub const REMOTE_WRITE_SAMPLES_MAX: usize = 5000;
+/// How often the samples of one commit are parted to find those that a receiver refuses.
+pub const REMOTE_WRITE_SPLITS_MAX: u32 = 64;
+/// Windows of balancers' logs that wait to be sent; older ones are given up, and counted.
+pub const OUT_WINDOWS_WAITING_MAX: i64 = 1_000_000;
 /// Receivers of remote write.
 pub const REMOTE_WRITES_MAX: usize = 16;
 /// Keys of one balancer's log that have series; more are counted together as `other`.

@@ -25,7 +25,7 @@ use crate::edge_out;
 use crate::live::Live;
 use crate::prober::sockets::Sockets;
 use crate::prober::{Plan, Prober};
-use crate::storage::{BadRetention, Db, Limits, Retention, StorageError, StoreOptions, Tap};
+use crate::storage::{BadRetention, Db, Limits, Retention, StorageError, StoreOptions};
 use crate::web::access::{Access, NeedsToken};
 use crate::web::server;
 use crate::web::state::AppState;
@@ -149,8 +149,7 @@ impl Running {
         let probing = prober.counter_source();
         let mut state = AppState::new(db, live, current, probing, access, stopping.clone());
         state.read_asn();
-        state.db.tap(Arc::clone(&state.links) as Arc<dyn Tap>);
-        state.links.reload(&config, &state.db, &state.outputs).await;
+        state.links.reload(&config, &state.db).await;
         edge_out::resume(&config, &state.db, &state.outputs).await;
         state.edge = Arc::new(Edge::start(&config, edge_world(&state, judging.edge)));
         state.wire = Arc::new(Wire::start(&config, packet, problem, state.db.seed()));
@@ -233,7 +232,7 @@ impl Running {
         })
         .await;
         self.state.storing.iter().for_each(|storing| storing.reload(&snapshot.config));
-        self.state.links.reload(&snapshot.config, &self.state.db, &self.state.outputs).await;
+        self.state.links.reload(&snapshot.config, &self.state.db).await;
         match access(&snapshot.config, self.address) {
             Ok(access) => self.state.replace_access(access),
             Err(error) => tracing::error!("callers are judged by the old tokens: {error}"),

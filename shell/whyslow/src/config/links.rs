@@ -29,11 +29,9 @@ pub struct Graphite {
     pub send_to: Option<HostPort>,
     /// How those values are called. A node whose field is not told apart is left out.
     pub template: Template,
-    /// Whether the same values are kept here too, so that dashboards made for Graphite find them.
+    /// Whether the same values are kept here too, so that dashboards made for Graphite find them;
+    /// some minutes after their window, when it cannot change any more.
     pub keep: bool,
-    /// Memory for lines that wait while that Graphite is away, in MiB; the oldest go first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue_mib: Option<u32>,
 }
 
 /// A receiver of stored samples by Prometheus remote write.
@@ -48,29 +46,19 @@ pub struct RemoteWrite {
     /// Which series are sent: those that any of these selectors finds; all where left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub select: Vec<Selector>,
-    /// Memory for samples that wait while the receiver is away, in MiB; the oldest go first.
+    /// Room in the data directory for samples that wait while the receiver is away, in MiB, beyond
+    /// those of the last hours, which are there anyway; the oldest go first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_mib: Option<u32>,
 }
 
-/// MiB that wait where nothing else is said: an hour of lines of a thousand keys.
-const QUEUE_MIB: u32 = 64;
-
-fn bytes(mib: Option<u32>) -> usize {
-    usize::try_from(mib.unwrap_or(QUEUE_MIB)).map_or(usize::MAX, |mib| mib.saturating_mul(1 << 20))
-}
-
-impl Graphite {
-    /// Bytes of lines that may wait.
-    pub fn queue_bytes(&self) -> usize {
-        bytes(self.queue_mib)
-    }
-}
+/// MiB that wait where nothing else is said: some thirty million samples.
+const QUEUE_MIB: u32 = 256;
 
 impl RemoteWrite {
-    /// Bytes of requests that may wait.
-    pub fn queue_bytes(&self) -> usize {
-        bytes(self.queue_mib)
+    /// Bytes of samples that may wait.
+    pub fn queue_bytes(&self) -> u64 {
+        u64::from(self.queue_mib.unwrap_or(QUEUE_MIB)) << 20
     }
 }
 

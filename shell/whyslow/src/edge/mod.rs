@@ -113,6 +113,11 @@ impl Edge {
     }
 }
 
+/// A source's windows that start before cannot change any more; `None` where that is unknown.
+pub fn settled_before_s(db: &Db, source: &str) -> Option<i64> {
+    stored_place(db, source)?.before_s
+}
+
 /// Where a source goes on; `None` where it was never read, or what is stored cannot be.
 fn stored_place(db: &Db, source: &str) -> Option<resume::Resume> {
     let stored = match db.edge_resume(source) {

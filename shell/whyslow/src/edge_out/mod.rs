@@ -2,8 +2,8 @@
 //! Graphite.
 //!
 //! ```text
-//! window rows ─┬─ counters ── samples, for the store (and remote write, which reads what is stored)
-//!              └─ names ───── lines, for a Graphite's plaintext port
+//! window rows ─── counters ── samples, for the store (and remote write, which reads what is stored)
+//! stored rows ─── names ───── lines, for a Graphite's plaintext port, and values that are kept
 //! ```
 
 pub(crate) mod buckets;
@@ -12,12 +12,11 @@ mod names;
 mod resume;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 
 use whyslow_edge::row::Row;
 use whyslow_model::{Sample, Wall};
 
-use crate::links::lines_out::LinesOut;
 use counters::Counters;
 pub use names::{BadTemplate, Template, graphite_lines};
 pub use resume::resume;
@@ -26,18 +25,6 @@ pub use resume::resume;
 #[derive(Debug, Default)]
 pub struct Outputs {
     sources: Mutex<BTreeMap<String, Counters>>,
-    graphite: RwLock<Option<GraphiteOut>>,
-}
-
-/// What becomes of windows under Graphite's names.
-#[derive(Clone, Debug)]
-pub struct GraphiteOut {
-    /// The names.
-    pub template: Template,
-    /// Where lines are sent.
-    pub lines: Option<LinesOut>,
-    /// Whether the values are stored here too.
-    pub keep: bool,
 }
 
 /// What the outputs count of themselves.
@@ -59,44 +46,7 @@ impl Outputs {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let counters =
             sources.entry(source.to_owned()).or_insert_with(|| Counters::new(source, service));
-        let mut samples = counters.handle_window(rows);
-        drop(sources);
-        // Of a revision nothing is kept: the store takes no second value for a time.
-        self.graphite(source, service, rows, !samples.is_empty(), &mut samples);
-        samples
-    }
-
-    /// Lets lines go somewhere else from now on.
-    pub fn set_graphite(&self, out: Option<GraphiteOut>) {
-        *self.graphite.write().unwrap_or_else(PoisonError::into_inner) = out;
-    }
-
-    fn graphite(
-        &self,
-        source: &str,
-        service: Option<&str>,
-        rows: &[Row],
-        is_new: bool,
-        samples: &mut Vec<Sample>,
-    ) {
-        let graphite = self.graphite.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(out) = &*graphite else { return };
-        let keep = out.keep && is_new;
-        if out.lines.is_none() && !keep {
-            return;
-        }
-        let mut lines = out.lines.as_ref().map(LinesOut::writer);
-        graphite_lines(&out.template, source, service, rows, |line| {
-            if let Some(lines) = &mut lines {
-                lines.push(line);
-            }
-            if keep
-                && let Ok(Some(point)) = whyslow_graphite::line::parse(line.as_bytes())
-                && let Some(at_ms) = point.at_ms
-            {
-                samples.push(Sample { labels: point.labels, at_ms, value: point.value });
-            }
-        });
+        counters.handle_window(rows)
     }
 
     /// Takes rows that an earlier process told: only what they grow by counts from now on.

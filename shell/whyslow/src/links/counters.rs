@@ -65,7 +65,7 @@ impl LinesIn {
 pub struct Sent {
     /// Given to the peer; by remote write also taken by it.
     pub sent: Count,
-    /// Dropped unsent, since the queue was full.
+    /// Dropped unsent, since the store has them no longer, or had no room for them.
     pub dropped: Count,
     /// Refused by the peer for good.
     pub refused: Count,

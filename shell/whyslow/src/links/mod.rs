@@ -1,19 +1,25 @@
 //! Links to other systems: Graphite's plaintext in and out, remote write out.
 //!
 //! ```text
-//! Graphite senders ── lines_in ── store ── tap ── write_out ── receivers of remote write
-//!                     window rows ── edge_out ── lines_out ── a Graphite
+//! Graphite senders ── lines_in ── store ─┬─ commits ── write_out ── receivers of remote write
+//!                                        └─ windows ─┬─ lines_out ── a Graphite
+//!                                                    └─ kept ── store, under Graphite's names
 //! ```
+//!
+//! What goes out is read from the store, each output from the place up to which it has sent, and
+//! that place is stored too: a restart, or a kill, goes on where it was.
 
 pub mod counters;
+mod kept;
 mod lines_in;
-pub mod lines_out;
+mod lines_out;
+mod named;
 mod post;
-mod queue;
 mod write_out;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -23,17 +29,20 @@ use tokio::time::timeout;
 
 use crate::config::secret::reveal;
 use crate::config::{Config, Graphite, RemoteWrite};
-use crate::edge_out::{GraphiteOut, Outputs};
-use crate::storage::{Columns, Db, Tap};
-use counters::{ByPeer, LinesIn};
+use crate::storage::{Batch, Db, Opened, Output, Stream, Waiting};
+use counters::{ByPeer, LinesIn, Sent, SentNow};
 use lines_in::Intake;
 use lines_out::LinesOut;
+use named::Named;
 use post::Post;
-use queue::Queue;
 use write_out::WriteOut;
 
 /// How long what waits may still be sent once the process is told to end.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How often an output's place is stored at most.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// The output that keeps values here.
+const KEPT: &str = "kept";
 /// Graphite's own port for plaintext.
 const GRAPHITE_PORT: u16 = 2003;
 
@@ -43,8 +52,6 @@ pub struct Links {
     /// What came in by Graphite's plaintext.
     pub lines_in: Arc<LinesIn>,
     running: Mutex<Running>,
-    /// Read for every batch that is stored.
-    write: RwLock<Vec<Arc<WriteOut>>>,
 }
 
 #[derive(Debug, Default)]
@@ -58,15 +65,53 @@ struct GraphiteLink {
     config: Graphite,
     /// Where lines are taken, once they are.
     address: Option<SocketAddr>,
-    out: Option<(String, Arc<Queue>)>,
+    out: Option<Out>,
+    named: Arc<Named>,
     roles: Roles,
 }
 
 #[derive(Debug)]
 struct WriteLink {
     config: RemoteWrite,
-    out: Arc<WriteOut>,
+    out: Out,
     roles: Roles,
+}
+
+/// How an output fares.
+#[derive(Clone, Debug)]
+struct Out {
+    peer: String,
+    sent: Arc<Sent>,
+    waiting: Arc<Waiting>,
+}
+
+/// What an output sends with.
+struct Sending {
+    /// Whom it sends to.
+    name: String,
+    db: Db,
+    opened: Opened,
+    sent: Arc<Sent>,
+}
+
+impl Sending {
+    fn new(name: String, db: &Db, opened: &Opened) -> Self {
+        Self { name, db: db.clone(), opened: opened.clone(), sent: Arc::default() }
+    }
+
+    /// Stores that everything up to a place was sent.
+    async fn save(&self, place: i64) {
+        let sent = vec![(Arc::clone(&self.opened.name), place)];
+        // What is not stored is sent again after a restart.
+        if let Err(error) = self.db.append(Batch { sent, ..Batch::default() }).await {
+            tracing::warn!(name = self.name, %error, "it is not stored how much was sent");
+        }
+    }
+
+    fn out(&self) -> Out {
+        let (sent, waiting) = (Arc::clone(&self.sent), Arc::clone(&self.opened.waiting));
+        Out { peer: self.name.clone(), sent, waiting }
+    }
 }
 
 /// Tasks, and what ends them.
@@ -84,33 +129,38 @@ impl Roles {
     async fn end(self) {
         self.stop.send_replace(true);
         for task in self.tasks {
-            // Late means: what waits is lost with the process, as it is counted to wait.
+            // Late means: what waits is sent after the next start.
             let _ = timeout(2 * FAREWELL, task).await;
         }
     }
 }
 
 impl Links {
-    /// Lets a configuration take effect: links that did not change go on with what they hold.
-    pub async fn reload(&self, config: &Config, db: &Db, outputs: &Outputs) {
+    /// Lets a configuration take effect: links that did not change go on.
+    pub async fn reload(&self, config: &Config, db: &Db) {
         let gone = self.take_gone(config);
         for roles in gone {
             roles.end().await;
         }
+        let opened = db.set_outputs(outputs(config)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "nothing is sent: how much was is not known");
+            Vec::new()
+        });
+        let opened: BTreeMap<_, _> =
+            opened.into_iter().map(|one| (Arc::clone(&one.name), one)).collect();
         let wants_graphite = { config.graphite.clone().filter(|_| self.lock().graphite.is_none()) };
         if let Some(wanted) = wants_graphite {
-            let link = self.start_graphite(wanted, db).await;
+            let link = self.start_graphite(wanted, db, &opened).await;
             self.lock().graphite = Some(link);
         }
         let mut running = self.lock();
-        for wanted in &config.remote_write {
+        running.graphite.iter().for_each(|link| link.named.reload(config));
+        for (wanted, name) in config.remote_write.iter().zip(write_names(config)) {
             if running.remote_write.iter().all(|link| link.config != *wanted) {
-                running.remote_write.push(WriteLink::start(wanted.clone()));
+                let link = opened.get(&*name).map(|opened| WriteLink::start(wanted, db, opened));
+                running.remote_write.extend(link);
             }
         }
-        let write = running.remote_write.iter().map(|link| Arc::clone(&link.out)).collect();
-        *self.write.write().unwrap_or_else(PoisonError::into_inner) = write;
-        outputs.set_graphite(running.graphite.as_ref().map(GraphiteLink::out));
     }
 
     /// Ends all links; what waits is sent if that takes no time.
@@ -131,18 +181,18 @@ impl Links {
         self.lock().graphite.as_ref().and_then(|link| link.address)
     }
 
-    /// Lines sent, by Graphite.
+    /// Lines sent, by Graphite; what waits and is dropped are windows.
     pub fn lines_out(&self) -> ByPeer {
         let running = self.lock();
         let out = running.graphite.iter().filter_map(|link| link.out.as_ref());
-        out.map(|(peer, queue)| (peer.clone(), queue.sent.read())).collect()
+        out.map(|out| (out.peer.clone(), out.now(out.sent.pending.read()))).collect()
     }
 
     /// Samples sent, by receiver.
     pub fn samples_out(&self) -> ByPeer {
         let running = self.lock();
-        let links = running.remote_write.iter();
-        links.map(|link| (link.config.url.shown(), link.out.queue.sent.read())).collect()
+        let out = running.remote_write.iter().map(|link| &link.out);
+        out.map(|out| (out.peer.clone(), out.now(out.waiting.samples()))).collect()
     }
 
     fn take_gone(&self, config: &Config) -> Vec<Roles> {
@@ -161,7 +211,12 @@ impl Links {
         gone
     }
 
-    async fn start_graphite(&self, config: Graphite, db: &Db) -> GraphiteLink {
+    async fn start_graphite(
+        &self,
+        config: Graphite,
+        db: &Db,
+        opened: &BTreeMap<Arc<str>, Opened>,
+    ) -> GraphiteLink {
         let mut roles = Roles::new();
         let mut address = None;
         if let Some(listen) = config.listen {
@@ -177,18 +232,22 @@ impl Links {
                 Err(error) => tracing::error!(%listen, %error, "no Graphite lines are taken"),
             }
         }
-        let out = config.send_to.as_ref().map(|to| {
-            let port = to.port.unwrap_or(GRAPHITE_PORT);
-            let host =
-                if to.host.contains(':') { format!("[{}]", to.host) } else { to.host.clone() };
-            let peer = format!("{host}:{port}");
-            let queue = Arc::new(Queue::new(config.queue_bytes()));
+        let named = Arc::new(Named::new(config.template.clone()));
+        let mut out = None;
+        if let Some(peer) = peer(&config)
+            && let Some(opened) = opened.get(&*lines_name(&peer))
+        {
+            let sending = Sending::new(peer, db, opened);
+            out = Some(sending.out());
+            let lines = LinesOut::new(Arc::clone(&named), sending, roles.stop.subscribe());
+            roles.tasks.push(tokio::spawn(lines.run()));
+        }
+        if let Some(opened) = opened.get(KEPT) {
+            let sending = Sending::new(KEPT.to_owned(), db, opened);
             let stopping = roles.stop.subscribe();
-            let sending = lines_out::send(peer.clone(), Arc::clone(&queue), stopping);
-            roles.tasks.push(tokio::spawn(sending));
-            (peer, queue)
-        });
-        GraphiteLink { config, address, out, roles }
+            roles.tasks.push(tokio::spawn(kept::keep(Arc::clone(&named), sending, stopping)));
+        }
+        GraphiteLink { config, address, out, named, roles }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
@@ -196,21 +255,15 @@ impl Links {
     }
 }
 
-impl GraphiteLink {
-    fn out(&self) -> GraphiteOut {
-        GraphiteOut {
-            template: self.config.template.clone(),
-            lines: self.out.as_ref().map(|(_, queue)| LinesOut::new(Arc::clone(queue))),
-            keep: self.config.keep,
-        }
+impl Out {
+    fn now(&self, pending: u64) -> SentNow {
+        let now = self.sent.read();
+        SentNow { pending, dropped: now.dropped + self.waiting.dropped(), ..now }
     }
 }
 
 impl WriteLink {
-    fn start(config: RemoteWrite) -> Self {
-        let queue = Arc::new(Queue::new(config.queue_bytes()));
-        let select = config.select.iter().map(|s| s.matchers()).collect();
-        let out = Arc::new(WriteOut::new(queue, select));
+    fn start(config: &RemoteWrite, db: &Db, opened: &Opened) -> Self {
         let mut roles = Roles::new();
         let token = match config.token.as_ref().map(reveal).transpose() {
             Ok(token) => token.map(|t| t.expose().to_owned()),
@@ -219,23 +272,66 @@ impl WriteLink {
                 None
             }
         };
-        let post = Post::new(config.url.0.clone());
-        let (name, stopping) = (config.url.shown(), roles.stop.subscribe());
-        let sending = write_out::send(Arc::clone(&out), post, name, token, stopping);
-        roles.tasks.push(tokio::spawn(sending));
-        Self { config, out, roles }
+        let sending = Sending::new(config.url.shown(), db, opened);
+        let out = sending.out();
+        let write = WriteOut {
+            post: Post::new(config.url.0.clone()),
+            headers: write_out::headers(token.as_deref()),
+            select: config.select.iter().map(|s| s.matchers()).collect(),
+            sending,
+            stopping: roles.stop.subscribe(),
+        };
+        roles.tasks.push(tokio::spawn(write.run()));
+        Self { config: config.clone(), out, roles }
     }
 }
 
-impl Tap for Links {
-    fn wants(&self) -> bool {
-        !self.write.read().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
+/// The outputs that a configuration asks for.
+fn outputs(config: &Config) -> Vec<Output> {
+    let windows =
+        |name: String| Output { name: name.into(), stream: Stream::Windows, bytes_max: 0 };
+    let graphite = config.graphite.as_ref();
+    let lines = graphite.and_then(peer).map(|peer| windows(lines_name(&peer)));
+    let kept = graphite.filter(|graphite| graphite.keep).map(|_| windows(KEPT.to_owned()));
+    let write = config.remote_write.iter().zip(write_names(config)).map(|(remote, name)| Output {
+        name: name.into(),
+        stream: Stream::Samples,
+        bytes_max: remote.queue_bytes(),
+    });
+    lines.into_iter().chain(kept).chain(write).collect()
+}
 
-    fn stored(&self, columns: &Columns) {
-        let write = self.write.read().unwrap_or_else(PoisonError::into_inner);
-        write.iter().for_each(|out| out.take(columns));
-    }
+/// Where lines are sent.
+fn peer(config: &Graphite) -> Option<String> {
+    let to = config.send_to.as_ref()?;
+    let port = to.port.unwrap_or(GRAPHITE_PORT);
+    Some(if to.host.contains(':') {
+        format!("[{}]:{port}", to.host)
+    } else {
+        format!("{}:{port}", to.host)
+    })
+}
+
+fn lines_name(peer: &str) -> String {
+    format!("graphite {peer}")
+}
+
+/// What receivers are known by. A query, in which secrets may stand, is no part of it; receivers
+/// that differ in nothing else are numbered.
+fn write_names(config: &Config) -> Vec<String> {
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let name = |remote: &RemoteWrite| {
+        let shown = remote.url.shown();
+        let n = seen.entry(shown.clone()).or_default();
+        *n += 1;
+        if *n == 1 { format!("remote_write {shown}") } else { format!("remote_write {shown} {n}") }
+    };
+    config.remote_write.iter().map(name).collect()
+}
+
+/// Resolves once told to stop; a sender that is gone means the same.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await.is_ok();
 }
 
 /// Pauses between attempts: a second at first, half a minute at last.

@@ -31,6 +31,8 @@ impl Writer {
                 self.counters.update(|c| c.files_removed += 1);
             }
         }
+        let raw_ms = self.options.retention.raw_keep_ms();
+        self.outputs.remove_old(now_ms.saturating_sub(raw_ms) / 1000)?;
         let gone = now_ms.saturating_sub(self.options.retention.longest_ms());
         let removed = write(&self.head).remove_older(gone);
         if !removed.is_empty() {

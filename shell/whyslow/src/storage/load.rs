@@ -13,6 +13,7 @@ use super::counters::Counters;
 use super::days::{Files, Kind};
 use super::error::StorageError;
 use super::lock::DirectoryLock;
+use super::outputs::Outputs;
 use super::registry::Registry;
 use super::rows;
 use super::writer::{Writer, now};
@@ -29,7 +30,8 @@ impl Writer {
         lock: DirectoryLock,
         seed: Seed,
     ) -> Result<Self, StorageError> {
-        let registry = Registry::open(dir)?;
+        let outputs = Outputs::open(dir)?;
+        let registry = Registry::open(dir, outputs.newest_of_samples())?;
         let files = Files::list(dir, &kinds(&options))?;
         let mut head = Head::new(seed, options.limits, registry.next_id()?);
         let mut known = Known::new();
@@ -47,6 +49,7 @@ impl Writer {
             newest_ms = newest_ms.max(head.span(*slot).map_or(i64::MIN, |s| s.newest_ms));
         }
         let journal_bytes = registry.batch_bytes()?;
+        outputs.stored(registry.newest(), 0);
         let is_windows = |k: &Kind| matches!(k, Kind::Windows { .. } | Kind::WireWindows { .. });
         let windows = files.kinds().into_iter().filter(is_windows);
         let unrolled =
@@ -56,12 +59,14 @@ impl Writer {
             counters: Arc::new(Counters::default()),
             head: Arc::new(RwLock::new(head)),
             registry,
+            outputs,
             files: Arc::new(files),
             open: BTreeMap::new(),
             unrolled,
             newest_ms,
             sealed_ms: i64::MIN,
             journal_bytes,
+            untold_samples: 0,
             lock,
         })
     }

@@ -13,6 +13,7 @@ mod file;
 mod keep;
 mod load;
 mod lock;
+mod outputs;
 mod read;
 mod registry;
 mod rollup;
@@ -25,7 +26,7 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 use std::sync::mpsc;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -43,6 +44,7 @@ pub use edge::{
 };
 pub use error::StorageError;
 pub use facts::{ObservationFilter, ObservationPage, PageRequest};
+pub use outputs::{Changed, Commit, Ends, Opened, Output, Stream, Unsent, Waiting};
 pub use whyslow_store::head::Limits;
 pub use whyslow_store::retention::{BadRetention, Retention};
 pub use wire::{
@@ -98,6 +100,8 @@ pub struct Batch {
     pub edge: EdgeBatch,
     /// What the wire plane brings.
     pub wire: WireBatch,
+    /// Up to where outputs have sent what is stored; written after all else of the batch.
+    pub sent: Vec<(Arc<str>, i64)>,
 }
 
 /// The document of one run.
@@ -111,14 +115,6 @@ pub struct StoredRun {
     pub keep_long: bool,
     /// The `whyslow.check/1` document.
     pub json: String,
-}
-
-/// Somebody who wants to see what was stored.
-pub trait Tap: std::fmt::Debug + Send + Sync {
-    /// Whether there is any use in telling.
-    fn wants(&self) -> bool;
-    /// Takes samples that are safe.
-    fn stored(&self, columns: &Columns);
 }
 
 /// What became of an append.
@@ -151,7 +147,7 @@ struct Inner {
     seed: Seed,
     /// Its sender lives as long as the writer.
     ended: watch::Receiver<()>,
-    tap: OnceLock<Arc<dyn Tap>>,
+    ends: watch::Receiver<Ends>,
 }
 
 /// Samples that may wait to be written; an observation or a run counts as [`WEIGHT_OF_DOCUMENT`].
@@ -170,7 +166,7 @@ impl Db {
         let writer = Writer::open(dir, options, lock, seed)?;
         let (head, files) = (Arc::clone(&writer.head), Arc::clone(&writer.files));
         let counters = Arc::clone(&writer.counters);
-        let retention = writer.options.retention.clone();
+        let (retention, ends) = (writer.options.retention.clone(), writer.outputs.ends());
         let (queue, messages) = mpsc::channel();
         let (alive, ended) = watch::channel(());
         let spawned = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
@@ -189,7 +185,7 @@ impl Db {
             room,
             seed,
             ended,
-            tap: OnceLock::new(),
+            ends,
         })))
     }
 
@@ -199,12 +195,10 @@ impl Db {
     /// [`StorageError::Full`] and others: then nothing, or an unacknowledged part, is stored, and
     /// the batch may be sent again.
     pub async fn append(&self, batch: Batch) -> Result<Appended, StorageError> {
-        let Batch { samples, mut columns, observations, runs, edge, wire } = batch;
+        let Batch { samples, mut columns, observations, runs, edge, wire, sent } = batch;
         for sample in &samples {
             columns.sample(sample);
         }
-        let tap = self.0.tap.get().filter(|tap| tap.wants() && !columns.is_empty());
-        let told = tap.map(|tap| (tap, columns.clone()));
         let documents =
             (observations.len() + runs.len() + edge.len() + wire.len()) * WEIGHT_OF_DOCUMENT;
         let weight = u32::try_from(columns.len() + documents).unwrap_or(u32::MAX);
@@ -212,21 +206,33 @@ impl Db {
         let room = Arc::clone(&self.0.room).acquire_many_owned(weight).await;
         let room = room.map_err(|_| StorageError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let request = Request { columns, observations, runs, edge, wire, reply, room };
+        let request = Request { columns, observations, runs, edge, wire, sent, reply, room };
         self.0.counters.queued(1);
-        let sent = self.0.queue.send(Message::Append(Box::new(request)));
-        sent.map_err(|_| StorageError::Closed)?;
-        let appended = answer.await.map_err(|_| StorageError::Closed)??;
-        if let Some((tap, columns)) = told {
-            tap.stored(&columns);
-        }
-        Ok(appended)
+        let queued = self.0.queue.send(Message::Append(Box::new(request)));
+        queued.map_err(|_| StorageError::Closed)?;
+        answer.await.map_err(|_| StorageError::Closed)?
     }
 
-    /// Lets somebody see all samples that are stored from now on. Only the first one is let.
-    pub fn tap(&self, tap: Arc<dyn Tap>) {
-        // A second one is a mistake of ours that costs only what it would have seen.
-        let _ = self.0.tap.set(tap);
+    /// From now on there are these outputs and no others, each with the place from which it goes
+    /// on. A new one begins with what is stored after this; of others nothing is kept for longer.
+    ///
+    /// # Errors
+    /// [`StorageError`] where that cannot be noted.
+    pub async fn set_outputs(&self, outputs: Vec<Output>) -> Result<Vec<Opened>, StorageError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.0.queue.send(Message::Outputs((outputs, reply)));
+        sent.map_err(|_| StorageError::Closed)?;
+        answer.await.map_err(|_| StorageError::Closed)?
+    }
+
+    /// Tells the places of what was stored last.
+    pub fn ends(&self) -> watch::Receiver<Ends> {
+        self.0.ends.clone()
+    }
+
+    /// What an output reads to know what it has not sent.
+    pub fn unsent(&self) -> Unsent {
+        Unsent::of(self.0.files.dir())
     }
 
     /// The process's hash seed, for tables keyed by what is stored.

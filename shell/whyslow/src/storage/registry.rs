@@ -15,6 +15,7 @@ const SHAPE: Shape = Shape {
                                    samples BLOB NOT NULL);
              CREATE TABLE spans (id INTEGER PRIMARY KEY, first_ms INTEGER NOT NULL,
                                  newest_ms INTEGER NOT NULL, floor_ms INTEGER NOT NULL);
+             CREATE TABLE unsent (seq INTEGER PRIMARY KEY, samples BLOB NOT NULL);
              CREATE TABLE next (id INTEGER NOT NULL);
              INSERT INTO next VALUES (1);",
     page_bytes: 4096,
@@ -34,13 +35,47 @@ pub(super) struct SeriesSpan {
 pub(super) struct Registry {
     db: Connection,
     path: PathBuf,
+    /// The number of the newest batch there ever was, as far as anybody can know of it.
+    newest: i64,
 }
 
+/// Written when whyslow did not yet keep what outputs had not sent.
+const ADD_UNSENT: &str =
+    "CREATE TABLE IF NOT EXISTS unsent (seq INTEGER PRIMARY KEY, samples BLOB NOT NULL)";
+
 impl Registry {
-    pub(super) fn open(dir: &Path) -> Result<Self, StorageError> {
+    /// Opens the file. Numbers of batches go on after `sent`, which some output knows.
+    pub(super) fn open(dir: &Path, sent: i64) -> Result<Self, StorageError> {
         let path = dir.join("head.db");
         let db = file::open(&path, SHAPE)?;
-        Ok(Self { db, path })
+        let newest = db.execute(ADD_UNSENT, []).and_then(|_| {
+            let sql = "SELECT max(ifnull((SELECT max(seq) FROM batches), 0), \
+                       ifnull((SELECT max(seq) FROM unsent), 0), ?1)";
+            db.query_row(sql, [sent], |row| row.get(0))
+        });
+        let newest = newest.map_err(|e| StorageError::of_sqlite("read", &path, &e))?;
+        Ok(Self { db, path, newest })
+    }
+
+    /// The number of the newest batch there was.
+    pub(super) const fn newest(&self) -> i64 {
+        self.newest
+    }
+
+    /// How many samples the batches after this one hold.
+    pub(super) fn samples_after(&self, seq: i64) -> Result<u64, StorageError> {
+        let sql = "SELECT samples FROM unsent WHERE seq > ?1 UNION ALL \
+                   SELECT samples FROM batches WHERE seq > ?1";
+        let count = || {
+            let mut n = 0;
+            let mut select = self.db.prepare(sql)?;
+            let mut rows = select.query([seq])?;
+            while let Some(row) = rows.next()? {
+                n += samples_of(row.get_ref(0)?.as_blob()?);
+            }
+            Ok(n)
+        };
+        count().map_err(|e| self.failed("read the samples of", &e))
     }
 
     /// The first number no series ever had.
@@ -112,9 +147,23 @@ impl Registry {
     }
 
     /// Forgets batches that chunks cover: up to `seq`, and with no sample at or after `until_ms`.
-    pub(super) fn forget_batches(&mut self, until_ms: i64, seq: i64) -> Result<(), StorageError> {
-        let done = forget_batches(&self.db, until_ms, seq);
+    /// Those after the place in `unsent` stay for outputs, the newest that have room in so many
+    /// bytes. Answers the numbers of the others, and how many samples each had.
+    pub(super) fn forget_batches(
+        &mut self,
+        until_ms: i64,
+        seq: i64,
+        unsent: Option<(i64, u64)>,
+    ) -> Result<Vec<(i64, u64)>, StorageError> {
+        let done = forget_batches(&mut self.db, until_ms, seq, unsent);
         done.map_err(|e| self.failed("write to", &e))
+    }
+
+    /// Forgets what outputs have sent meanwhile.
+    pub(super) fn forget_unsent(&mut self, unsent: Option<(i64, u64)>) -> Result<(), StorageError> {
+        let sent = unsent.map_or(i64::MAX, |(place, _)| place);
+        let done = self.db.execute("DELETE FROM unsent WHERE seq <= ?1", [sent]);
+        done.map(|_| ()).map_err(|e| self.failed("write to", &e))
     }
 
     /// Bytes of the batches that are kept.
@@ -138,8 +187,11 @@ impl Registry {
         next_id: i64,
         samples: &journal::Writer,
     ) -> Result<(), StorageError> {
-        let done = commit(&mut self.db, new, next_id, samples);
-        done.map_err(|e| self.failed("write to", &e))
+        let seq = self.newest + 1;
+        commit(&mut self.db, new, next_id, seq, samples)
+            .map_err(|e| self.failed("write to", &e))?;
+        self.newest += i64::from(samples.samples() > 0);
+        Ok(())
     }
 
     fn failed(&self, operation: &'static str, e: &rusqlite::Error) -> StorageError {
@@ -162,13 +214,43 @@ fn save_spans(db: &mut Connection, spans: &[SeriesSpan]) -> rusqlite::Result<()>
     tx.commit()
 }
 
-fn forget_batches(db: &Connection, until_ms: i64, seq: i64) -> rusqlite::Result<()> {
-    db.execute("DELETE FROM batches WHERE seq <= ?1 AND newest_ms < ?2", [seq, until_ms])?;
+/// How many samples a batch holds.
+fn samples_of(batch: &[u8]) -> u64 {
+    let mut n = 0;
+    // One that makes no sense was refused when the file was opened.
+    let _ = journal::replay(batch, |_, _, _| n += 1);
+    n
+}
+
+fn forget_batches(
+    db: &mut Connection,
+    until_ms: i64,
+    seq: i64,
+    unsent: Option<(i64, u64)>,
+) -> rusqlite::Result<Vec<(i64, u64)>> {
+    let tx = db.transaction()?;
+    let mut dropped = Vec::new();
+    if let Some((place, bytes_max)) = unsent {
+        let keep = "INSERT OR IGNORE INTO unsent SELECT seq, samples FROM batches \
+                    WHERE seq <= ?1 AND newest_ms < ?2 AND seq > ?3";
+        tx.execute(keep, [seq, until_ms, place])?;
+        let too_many = "SELECT seq, samples FROM (SELECT seq, samples, \
+                        sum(length(samples)) OVER (ORDER BY seq DESC) AS bytes FROM unsent) \
+                        WHERE bytes > ?1 ORDER BY seq";
+        let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
+        let row = |row: &Row<'_>| Ok((row.get(0)?, samples_of(row.get_ref(1)?.as_blob()?)));
+        dropped = tx.prepare(too_many)?.query_map([bytes_max], row)?.collect::<Result<_, _>>()?;
+        for (seq, _) in &dropped {
+            tx.execute("DELETE FROM unsent WHERE seq = ?1", [seq])?;
+        }
+    }
+    tx.execute("DELETE FROM batches WHERE seq <= ?1 AND newest_ms < ?2", [seq, until_ms])?;
+    tx.commit()?;
     // Gives the room back; one row a page, so it must be read to the end.
     let mut shrink = db.prepare("PRAGMA incremental_vacuum")?;
     let mut rows = shrink.query([])?;
     while rows.next()?.is_some() {}
-    Ok(())
+    Ok(dropped)
 }
 
 fn forget_series(db: &mut Connection, ids: &[i64]) -> rusqlite::Result<()> {
@@ -184,6 +266,7 @@ fn commit(
     db: &mut Connection,
     new: &[Registered],
     next_id: i64,
+    seq: i64,
     samples: &journal::Writer,
 ) -> rusqlite::Result<()> {
     let tx = db.transaction()?;
@@ -195,8 +278,8 @@ fn commit(
         tx.execute("UPDATE next SET id = ?1", [next_id])?;
     }
     if samples.samples() > 0 {
-        tx.prepare_cached("INSERT INTO batches (newest_ms, samples) VALUES (?1, ?2)")?
-            .execute(params![samples.newest_ms(), samples.bytes()])?;
+        tx.prepare_cached("INSERT INTO batches (seq, newest_ms, samples) VALUES (?1, ?2, ?3)")?
+            .execute(params![seq, samples.newest_ms(), samples.bytes()])?;
     }
     tx.commit()
 }

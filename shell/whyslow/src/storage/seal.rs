@@ -62,7 +62,12 @@ impl Writer {
         if to < end {
             return Ok(Some(pass));
         }
-        self.registry.forget_batches(pass.until_ms, pass.batches_to)?;
+        let unsent = self.outputs.unsent_samples();
+        for (place, samples) in
+            self.registry.forget_batches(pass.until_ms, pass.batches_to, unsent)?
+        {
+            self.outputs.dropped(place, samples);
+        }
         self.journal_bytes = self.registry.batch_bytes()?;
         self.sealed_ms = self.sealed_ms.max(self.sealable_ms().min(pass.until_ms));
         Ok(None)

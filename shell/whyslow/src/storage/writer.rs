@@ -16,6 +16,7 @@ use super::counters::Counters;
 use super::days::{Day, Files, Kind};
 use super::error::StorageError;
 use super::lock::DirectoryLock;
+use super::outputs::{Opened, Output, Outputs};
 use super::registry::Registry;
 use super::seal::Pass;
 use super::{
@@ -30,15 +31,20 @@ pub(super) struct Request {
     pub(super) runs: Vec<StoredRun>,
     pub(super) edge: EdgeBatch,
     pub(super) wire: WireBatch,
+    pub(super) sent: Vec<(Arc<str>, i64)>,
     pub(super) reply: oneshot::Sender<Result<Appended, StorageError>>,
     /// Its room in the queue, given back with the answer.
     pub(super) room: OwnedSemaphorePermit,
 }
 
+/// The outputs there are from now on, and who wants to know where each goes on.
+pub(super) type SetOutputs = (Vec<Output>, oneshot::Sender<Result<Vec<Opened>, StorageError>>);
+
 /// What the writer is told.
 #[derive(Debug)]
 pub(super) enum Message {
     Append(Box<Request>),
+    Outputs(SetOutputs),
     Close(oneshot::Sender<()>),
 }
 
@@ -66,6 +72,7 @@ pub(super) struct Writer {
     pub(super) counters: Arc<Counters>,
     pub(super) head: Arc<RwLock<Head>>,
     pub(super) registry: Registry,
+    pub(super) outputs: Outputs,
     pub(super) files: Arc<Files>,
     pub(super) open: BTreeMap<(Kind, Day), Connection>,
     /// Files of windows of which some may still be to be rolled up.
@@ -76,6 +83,8 @@ pub(super) struct Writer {
     pub(super) sealed_ms: i64,
     /// About how many bytes of samples are not yet in chunks.
     pub(super) journal_bytes: u64,
+    /// Samples that are safe and of which the outputs do not know yet.
+    pub(super) untold_samples: u64,
     pub(super) lock: DirectoryLock,
 }
 
@@ -89,6 +98,7 @@ type Resolved = Result<u32, Refusal>;
 #[derive(Debug, Default)]
 struct Drained {
     group: Vec<Request>,
+    outputs: Vec<SetOutputs>,
     closing: Option<oneshot::Sender<()>>,
     /// Whether nobody is left to send more.
     deserted: bool,
@@ -103,6 +113,7 @@ impl Drained {
 
     fn join(&mut self, more: Self) {
         self.group.extend(more.group);
+        self.outputs.extend(more.outputs);
         self.closing = self.closing.take().or(more.closing);
         self.deserted |= more.deserted;
     }
@@ -130,6 +141,10 @@ impl Writer {
             if !drained.group.is_empty() {
                 self.serve(drained.group);
                 last_commit = Instant::now();
+            }
+            for (outputs, reply) in drained.outputs {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.set_outputs(&outputs));
             }
             if drained.deserted || drained.closing.is_some() {
                 self.close();
@@ -202,6 +217,11 @@ impl Writer {
         }
     }
 
+    /// There are these outputs and no others.
+    fn set_outputs(&mut self, outputs: &[Output]) -> Result<Vec<Opened>, StorageError> {
+        self.outputs.set(outputs, |place| self.registry.samples_after(place))
+    }
+
     /// Commits a group of appends and answers each.
     fn serve(&mut self, group: Vec<Request>) {
         self.counters.unqueued(group.len() as u64);
@@ -225,6 +245,9 @@ impl Writer {
                 Err(_) => c.failed_appends += group.len() as u64,
             }
         });
+        if done.is_ok() {
+            self.outputs.stored(self.registry.newest(), std::mem::take(&mut self.untold_samples));
+        }
         for (i, request) in group.into_iter().enumerate() {
             let answer = done.as_ref().map(|all| all[i]).map_err(Clone::clone);
             drop(request.room);
@@ -242,6 +265,9 @@ impl Writer {
         self.commit_facts(group, now, &mut answers)?;
         self.commit_edge(group, now, &mut answers)?;
         self.commit_wire(group, now, &mut answers)?;
+        if self.outputs.note_sent(group)? {
+            self.registry.forget_unsent(self.outputs.unsent_samples())?;
+        }
         Ok(answers)
     }
 
@@ -275,6 +301,7 @@ impl Writer {
             self.registry.commit(&new, next_id, &samples)?;
             self.newest_ms = self.newest_ms.max(samples.newest_ms());
             self.journal_bytes += samples.bytes().len() as u64;
+            self.untold_samples += samples.samples();
             write(&self.head).unsaved_are_saved();
         }
         for ((request, slots), answer) in group.iter().zip(&resolved).zip(answers) {
@@ -371,6 +398,7 @@ fn drain(messages: &Receiver<Message>, patience: Duration) -> Drained {
                 samples += request.columns.len();
                 drained.group.push(*request);
             }
+            Ok(Message::Outputs(outputs)) => drained.outputs.push(outputs),
             Ok(Message::Close(reply)) => drained.closing = Some(reply),
             Err(RecvTimeoutError::Timeout) => return drained,
             Err(RecvTimeoutError::Disconnected) => drained.deserted = true,

@@ -15,7 +15,13 @@ use whyslow::remote_write::body::Body;
 /// A running whyslow with one agent, `web1`, whose token is `agent-token`.
 pub(crate) struct Up {
     pub(crate) running: Running,
-    _dir: TempDir,
+    origin: Origin,
+    dir: TempDir,
+}
+
+async fn start(origin: Origin) -> Running {
+    let current = Arc::new(Current::open(origin).expect("a good configuration"));
+    Running::start(current, Sockets::without("a test")).await.expect("a start")
 }
 
 impl Up {
@@ -36,9 +42,14 @@ impl Up {
             targets: targets.iter().map(|t| (*t).to_owned()).collect(),
             ..Origin::default()
         };
-        let current = Arc::new(Current::open(origin).expect("a good configuration"));
-        let running = Running::start(current, Sockets::without("a test")).await.expect("a start");
-        Self { running, _dir: dir }
+        Self { running: start(origin.clone()).await, origin, dir }
+    }
+
+    /// The same after an orderly end and a new start.
+    pub(crate) async fn again(self) -> Self {
+        let Self { running, origin, dir } = self;
+        running.stop().await;
+        Self { running: start(origin.clone()).await, origin, dir }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use whyslow::storage::{Batch, EdgeBatch};
 use whyslow_edge::row::{Key, Row, Totals};
 
 use crate::api::Up;
@@ -76,29 +77,72 @@ async fn hits(listener: &TcpListener, last: &str) -> (Vec<String>, BufReader<Tcp
     }
 }
 
+/// Stores a window as a balancer's log would have it, of which windows before `settled_s` cannot
+/// change any more.
+async fn store(up: &Up, revision: u32, row: Row, settled_s: i64) {
+    let resume = format!("{{\"revision\":{revision},\"before_s\":{settled_s}}}");
+    let edge = EdgeBatch {
+        rows: vec![("lb1".into(), revision, row)],
+        resume: vec![("lb1".into(), resume.into_bytes())],
+        ..EdgeBatch::default()
+    };
+    let stored = up.running.state().db.append(Batch { edge, ..Batch::default() }).await;
+    assert_eq!(stored.expect("room").edge.rows, 1);
+}
+
 #[tokio::test]
-async fn a_graphite_that_goes_and_comes_back_misses_no_line() {
+async fn a_graphite_that_goes_and_comes_back_misses_no_line_over_a_restart() {
     let peer = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = peer.local_addr().expect("an address");
-    let config = format!("graphite: {{send_to: \"{address}\", keep: true}}\n");
+    let config = format!("graphite: {{send_to: \"{address}\"}}\n");
     let up = Up::start_with(&[], &config).await;
-    let outputs = Arc::clone(&up.running.state().outputs);
     let start_s = whyslow_sys::clock::wall().as_millis() / 10_000 * 10 - 100;
-    let told = |i: i64| format!("edge.www.app.web1.~.hits {} {}", i + 1, start_s + i * 10);
-    let mut kept = outputs.handle_window("lb1", None, &[row(start_s, 1)]);
-    let (first, reader) = hits(&peer, &told(0)).await;
-    assert_eq!(first, [told(0)]);
-    // It goes; what is told meanwhile waits.
+    let told = |i: i64, hits: i64| format!("edge.www.app.web1.~.hits {hits} {}", start_s + i * 10);
+    store(&up, 1, row(start_s, 1), 0).await;
+    let (first, reader) = hits(&peer, &told(0, 1)).await;
+    assert_eq!(first, [told(0, 1)]);
+    // It goes; what is told meanwhile waits in the store, each window as it is last.
     drop((reader, peer));
     for (i, hits) in (1..5).zip(2u64..) {
-        kept.extend(outputs.handle_window("lb1", None, &[row(start_s + i * 10, hits)]));
+        store(&up, 2, row(start_s + i * 10, hits), 0).await;
     }
+    let up = up.again().await;
+    store(&up, 3, row(start_s + 10, 77), 0).await;
     let peer = TcpListener::bind(address).await.expect("the same port");
-    let (rest, _reader) = hits(&peer, &told(4)).await;
+    let (rest, reader) = hits(&peer, &told(1, 77)).await;
     // What was written last is written again, since nobody knows whether it arrived.
-    assert_eq!(rest, (0..5).map(told).collect::<Vec<_>>());
-    let names = kept.iter().filter(|s| s.labels.value("path") == Some("edge.www.app.web1.~.hits"));
-    assert_eq!(names.map(|s| s.value).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0, 5.0]);
+    let wanted = [told(0, 1), told(2, 3), told(3, 4), told(4, 5), told(1, 77)];
+    assert_eq!(rest, wanted);
+    until(&up, "/metrics", &format!("graphite_windows_pending{{peer=\"{address}\"}} 0")).await;
+    // A peer that ends its side after ours has read all of it.
+    let reading = tokio::spawn(async move {
+        let mut rest = String::new();
+        let mut reader = reader;
+        let read = tokio::io::AsyncReadExt::read_to_string(&mut reader, &mut rest).await;
+        assert!(read.is_ok_and(|_| !rest.contains(".hits ")), "{rest}");
+    });
+    let up = up.again().await;
+    reading.await.expect("an end");
+    store(&up, 4, row(start_s + 50, 6), 0).await;
+    assert_eq!(hits(&peer, &told(5, 6)).await.0, [told(5, 6)]);
+    up.running.stop().await;
+}
+
+#[tokio::test]
+async fn values_are_kept_as_their_windows_are_at_last() {
+    let up = Up::start_with(&[], "graphite: {keep: true}\n").await;
+    let start_s = whyslow_sys::clock::wall().as_millis() / 10_000 * 10 - 100;
+    store(&up, 1, row(start_s, 1), start_s).await;
+    store(&up, 2, row(start_s, 5), start_s).await;
+    store(&up, 3, row(start_s + 10, 7), start_s + 10).await;
+    let path = "/render?target=edge.www.app.web1.~.hits&format=raw&from=-10min";
+    let said = until(&up, path, ",5,").await;
+    assert!(!said.contains(",7,"), "{said}");
+    store(&up, 4, row(start_s + 10, 8), start_s + 20).await;
+    until(&up, path, ",5,8,").await;
+    let refused = "whyslow_self_store_samples_total{result=\"conflict\"} 0";
+    let (_, counted) = up.get("/metrics").await;
+    assert!(counted.contains(refused), "{counted}");
     up.running.stop().await;
 }
 

@@ -6,8 +6,8 @@ use super::super::types::Config;
 use super::super::world::World;
 use super::Findings;
 
-/// More than this would not be memory for an outage but all of it.
-const QUEUE_MIB_MAX: u32 = 16 << 10;
+/// More than this would not be room for an outage but all of it.
+const QUEUE_MIB_MAX: u32 = 64 << 10;
 
 pub(super) fn apply(config: &Config, _: &World<'_>, findings: &mut Findings<'_, '_>) {
     if let Some(graphite) = &config.graphite {
@@ -21,7 +21,6 @@ pub(super) fn apply(config: &Config, _: &World<'_>, findings: &mut Findings<'_, 
             let what = format!("{} is the listener of the pages", config.listen);
             findings.add(&["graphite".into(), "listen".into()], what);
         }
-        queue(graphite.queue_mib, &["graphite".into(), "queue_mib".into()], findings);
     }
     if config.remote_write.len() > REMOTE_WRITES_MAX {
         let n = config.remote_write.len();

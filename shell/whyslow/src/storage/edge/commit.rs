@@ -34,6 +34,7 @@ impl Writer {
             return Ok(());
         }
         let newest = now.after(OBSERVATION_AHEAD);
+        self.outputs.note(group, now.as_millis() / 1000)?;
         self.commit_windows(group, now, newest, answers)?;
         self.commit_slow(group, now, newest, answers)?;
         self.commit_readings(group, now, newest, answers)?;

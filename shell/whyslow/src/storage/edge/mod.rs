@@ -9,6 +9,7 @@ mod rows;
 mod slow;
 mod slow_field;
 mod slow_read;
+mod window;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub(super) use resume::read as resume_place;
 pub(super) use rows::SHAPE as ROWS;
 pub(super) use slow::SHAPE as SLOW;
 pub(super) use slow_read::{counts, facets, histogram, page};
+pub(super) use window::rows as one_window;
 
 use super::Db;
 use super::error::StorageError;
@@ -97,6 +99,15 @@ impl Db {
     /// [`StorageError`] where a file cannot be read or more is asked for than one answer holds.
     pub fn edge_rows(&self, query: &EdgeQuery) -> Result<Vec<Row>, StorageError> {
         query_rows(&self.0.files, &levels(&self.0.retention), query)
+    }
+
+    /// One source's rows of the window of ten seconds that starts then: those of vips, backends,
+    /// servers and routes; it blocks. None where they are no longer kept.
+    ///
+    /// # Errors
+    /// [`StorageError`] where a file cannot be read.
+    pub fn edge_window(&self, source: &str, start_s: i64) -> Result<Vec<Row>, StorageError> {
+        one_window(&self.0.files, levels(&self.0.retention)[0], source, start_s)
     }
 
     /// Slow requests that the filter wants; it blocks.

@@ -185,11 +185,23 @@ pub(super) fn keys(db: &Connection, grouping: Grouping) -> rusqlite::Result<Vec<
     let mut keys = Vec::new();
     for read in select.query_map([grouping.bits()], row)? {
         let (n, text) = read?;
-        let key = serde_json::from_str(&text)
-            .map_err(|e| damage(&format!("key {n} makes no sense: {e}")))?;
-        keys.push((n, key));
+        keys.push((n, read_key(n, &text)?));
     }
     Ok(keys)
+}
+
+/// One key of a grouping, by its number.
+pub(super) fn key(db: &Connection, grouping: Grouping, n: i64) -> rusqlite::Result<Option<Key>> {
+    let sql = "SELECT key FROM keys WHERE grouping = ?1 AND n = ?2";
+    let text = db
+        .prepare_cached(sql)?
+        .query_row((grouping.bits(), n), |row| row.get::<_, String>(0))
+        .optional()?;
+    text.map(|text| read_key(n, &text)).transpose()
+}
+
+fn read_key(n: i64, text: &str) -> rusqlite::Result<Key> {
+    serde_json::from_str(text).map_err(|e| damage(&format!("key {n} makes no sense: {e}")))
 }
 
 /// Calls `take` with each row between two places, both included.
