@@ -14,12 +14,16 @@ struct Package {
 }
 
 const PACKAGES: &[Package] = &[
+    Package { name: "apache2-bin", proof: "/usr/sbin/apache2" },
+    Package { name: "caddy", proof: "/usr/bin/caddy" },
     Package { name: "chromium", proof: "/usr/bin/chromium" },
     Package { name: "bind9-dnsutils", proof: "/usr/bin/dig" },
     Package { name: "curl", proof: "/usr/bin/curl" },
     Package { name: "ethtool", proof: "/usr/sbin/ethtool" },
     Package { name: "fonts-dejavu-core", proof: "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf" },
     Package { name: "fping", proof: "/usr/bin/fping" },
+    Package { name: "graphite-carbon", proof: "/usr/bin/carbon-cache" },
+    Package { name: "graphite-web", proof: "/usr/bin/graphite-manage" },
     Package { name: "haproxy", proof: "/usr/sbin/haproxy" },
     Package { name: "iproute2", proof: "/usr/sbin/ip" },
     Package { name: "iputils-ping", proof: "/usr/bin/ping" },

@@ -10,10 +10,12 @@ mod edge_follow;
 mod edge_graphite;
 mod edge_haproxy;
 mod edge_nginx;
+mod edge_outage;
 mod edge_reload;
 mod edge_report;
 mod edge_sockets;
 mod edge_syslog;
+mod edge_web;
 mod firewall;
 mod hostile;
 mod kills;
@@ -40,12 +42,15 @@ pub const ALL: &[Scenario] = &[
     edge_report::SCENARIO,
     edge_haproxy::SCENARIO,
     edge_nginx::SCENARIO,
+    edge_web::APACHES,
+    edge_web::CADDYS,
     edge_sockets::SCENARIO,
     edge_files::SCENARIO,
     edge_follow::SCENARIO,
     edge_reload::SCENARIO,
     edge_syslog::SCENARIO,
     edge_graphite::SCENARIO,
+    edge_outage::SCENARIO,
     balancer::SCENARIO,
     firewall::SCENARIO,
     wire_truth::SCENARIO,

@@ -56,7 +56,7 @@ pub(super) fn agrees_with_graphite_web(world: &World) -> Result<()> {
     tree(&up, &format!("http://{theirs}"))
 }
 
-pub(super) fn now_s() -> i64 {
+pub(in crate::scenarios) fn now_s() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(0)
 }

@@ -54,19 +54,18 @@ pub(super) fn reaches_carbon_and_prometheus(world: &World) -> Result<()> {
         peer.ended(SOON)?;
     }
     tell(WINDOWS[1])?;
-    // Each window is 16 lines for each of its five rows, or more.
-    up.wait("lines that wait", SOON, || waiting(&up, "graphite_lines_out", 2000.0))?;
+    up.wait("windows that wait", SOON, || waiting(&up, "graphite_windows", 58.0))?;
     up.wait("samples that wait", SOON, || waiting(&up, "remote_write_samples", 2000.0))?;
     let peers = start(world, plaintext, prometheus)?;
     tell(WINDOWS[2])?;
     up.wait("all lines at carbon", SOON, || whole(world, begin_s))?;
     println!("  carbon: the hits of all {} windows", WINDOWS.iter().sum::<i64>());
     in_prometheus(&up, prometheus, begin_s)?;
-    for what in ["graphite_lines_out", "remote_write_samples"] {
-        for result in ["dropped", "refused"] {
-            let lost = metric(&up, &format!("whyslow_self_{what}_total"), result)?;
-            ensure!(lost == Some(0.0), "{what} {result}: {lost:?}");
-        }
+    let lost = metric(&up, "whyslow_self_graphite_windows_dropped_total", "")?;
+    ensure!(lost == Some(0.0), "windows dropped: {lost:?}");
+    for result in ["dropped", "refused"] {
+        let lost = metric(&up, "whyslow_self_remote_write_samples_total", result)?;
+        ensure!(lost == Some(0.0), "samples {result}: {lost:?}");
     }
     drop(peers);
     Ok(())
@@ -93,7 +92,7 @@ fn window(start_s: i64, hits: i64) -> String {
     (0..hits).map(line).collect()
 }
 
-fn carbon_config(world: &World, plaintext: SocketAddr) -> Result<()> {
+pub(in crate::scenarios) fn carbon_config(world: &World, plaintext: SocketAddr) -> Result<()> {
     let dir = world.path("");
     let other = || free_port();
     world.write("storage-schemas.conf", "[all]\npattern = .*\nretentions = 10s:1d\n")?;
@@ -116,7 +115,11 @@ fn carbon_config(world: &World, plaintext: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-fn start(world: &World, plaintext: SocketAddr, prometheus: SocketAddr) -> Result<Vec<Peer>> {
+pub(in crate::scenarios) fn start(
+    world: &World,
+    plaintext: SocketAddr,
+    prometheus: SocketAddr,
+) -> Result<Vec<Peer>> {
     let mut carbon = Command::new("/usr/bin/carbon-cache");
     carbon.args(["--config", &world.path("carbon.conf"), "--nodaemon", "start"]);
     let carbon = Peer::start("carbon", world.dir(), &mut carbon)?.until_listening(plaintext)?;
@@ -135,7 +138,7 @@ fn start(world: &World, plaintext: SocketAddr, prometheus: SocketAddr) -> Result
 }
 
 /// The value of whyslow's own metric, of the sample whose labels hold `word`.
-fn metric(up: &Up, name: &str, word: &str) -> Result<Option<f64>> {
+pub(in crate::scenarios) fn metric(up: &Up, name: &str, word: &str) -> Result<Option<f64>> {
     let body = up.get("/metrics")?.body;
     let own = |l: &&str| l.starts_with(name) && l.contains(word);
     let text = body.lines().find(own).and_then(|l| l.rsplit(' ').next());

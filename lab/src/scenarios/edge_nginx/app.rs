@@ -88,7 +88,7 @@ fn head(stream: &mut TcpStream) -> Result<(String, usize)> {
     loop {
         if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
             let body = bytes.split_off(end + 4);
-            return Ok((String::from_utf8(bytes)?, body.len()));
+            return Ok((String::from_utf8_lossy(&bytes).into_owned(), body.len()));
         }
         let mut room = [0; 4096];
         let n = stream.read(&mut room)?;

@@ -1,7 +1,7 @@
 //! Real nginx and HAProxy with the recommended log formats: each cause injected is found in the
 //! phase, or is said to be mixed, as the balancer's own times allow.
 
-mod app;
+pub(super) mod app;
 mod balancer;
 mod causes;
 
