@@ -2,6 +2,7 @@
 
 mod bench;
 mod browser;
+mod fuzz;
 mod lab;
 mod packages;
 mod proof;
@@ -18,6 +19,7 @@ cargo xtask COMMAND
   lab     [NAME…] only the lab scenarios, or those named
   bench   figures beside curl, fping, blackbox_exporter and Prometheus, in one run
   proof   [SECONDS] kills, repeats, a soak, and fuzzing for SECONDS a parser
+  fuzz    [SECONDS] [TARGET…] fuzzing for SECONDS a parser, of all or of those named
   tidy    the house rules that no compiler knows
   help    this text
 ";
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(),
         Some("bench") => bench::run(&arguments[1..]),
         Some("proof") => proof::run(&arguments[1..]),
+        Some("fuzz") => fuzz::run(&arguments[1..]),
         Some("lab") => lab::run(&arguments[1..]),
         Some("tidy") => tidy::run(),
         Some("help" | "--help" | "-h") | None => {

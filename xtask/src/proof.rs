@@ -1,12 +1,12 @@
 //! `cargo xtask proof [SECONDS]`: what takes too long for every change. Kills, repeats, fuzzing for
 //! SECONDS a parser (60 unless said), and the demo left running.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::bench::build;
+use crate::fuzz;
 use crate::lab::{program, scenario};
 use crate::steps::{Ended, Report};
 
@@ -19,7 +19,7 @@ const REPEATS: usize = 5;
 /// Where something does not hold.
 pub fn run(arguments: &[String]) -> Result<()> {
     let seconds: u32 = match arguments {
-        [] => 60,
+        [] => fuzz::SECONDS,
         [seconds, ..] => seconds.parse().context("SECONDS must be a whole number")?,
     };
     build()?;
@@ -27,9 +27,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     repeats(&mut report)?;
     report.step("100 kills of a store", || ran(Command::new(program("kill9")?).arg("100")));
     report.step("demo soak", || lab(&["soak", &seconds.to_string()]));
-    for target in fuzz_targets()? {
-        report.step(&format!("fuzz {target} for {seconds} s"), || fuzz(&target, seconds));
-    }
+    fuzz::all(&mut report, seconds)?;
     report.close()
 }
 
@@ -54,37 +52,5 @@ fn lab(arguments: &[&str]) -> Result<Ended> {
 fn ran(command: &mut Command) -> Result<Ended> {
     let status = command.status()?;
     anyhow::ensure!(status.success(), "{command:?} ended with {status}");
-    Ok(Ended::Passed)
-}
-
-/// The names of the fuzz targets, from their files.
-fn fuzz_targets() -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir("fuzz/fuzz_targets").context("reading fuzz/fuzz_targets")? {
-        let path = entry?.path();
-        names.extend(path.file_stem().map(|s| s.to_string_lossy().into_owned()));
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// One target, on a scratch corpus that begins with the committed one.
-fn fuzz(target: &str, seconds: u32) -> Result<Ended> {
-    let installed = Command::new("cargo").args(["fuzz", "--version"]).output()?.status.success();
-    if !installed {
-        return Ok(Ended::Skipped("cargo install cargo-fuzz".to_owned()));
-    }
-    let scratch = Path::new("fuzz/target/corpus").join(target);
-    std::fs::create_dir_all(&scratch)?;
-    let status = Command::new("cargo")
-        .args(["fuzz", "run", "--sanitizer=none", target])
-        .arg(&scratch)
-        .arg(Path::new("fuzz/corpus").join(target))
-        .args(["--", "-verbosity=0", "-print_final_stats=1", "-rss_limit_mb=1024", "-timeout=5"])
-        .arg(format!("-max_total_time={seconds}"))
-        .env("RUSTC_BOOTSTRAP", "1")
-        .status()
-        .context("cargo fuzz could not be started")?;
-    anyhow::ensure!(status.success(), "cargo fuzz run {target} ended with {status}");
     Ok(Ended::Passed)
 }
