@@ -182,24 +182,26 @@ impl Names {
     fn admit(&mut self, name: &[u8]) -> u32 {
         let kept = &name[..name.len().min(EDGE_NAME_BYTES_MAX)];
         let kept = if kept.is_empty() { EMPTY.as_bytes() } else { kept };
-        if let Some(number) = self.numbers.get(kept) {
-            return *number;
-        }
-        if self.len() >= self.max {
-            self.overflowed += 1;
-            return OTHER_NUMBER;
-        }
         let text = String::from_utf8_lossy(kept);
+        // What stands for a byte that is no text is longer than it.
+        let text = &text[..text.floor_char_boundary(EDGE_NAME_BYTES_MAX)];
         // Two names that differ in bytes that are no text show alike, so they are one.
-        let number = self.numbers.get(text.as_bytes()).copied().unwrap_or_else(|| {
-            let number = self.free.pop().unwrap_or_else(|| {
-                self.names.push("".into());
-                u32::try_from(self.names.len() - 1).unwrap_or(OTHER_NUMBER)
-            });
-            self.names[number as usize] = text.as_ref().into();
-            self.numbers.insert(text.as_bytes().into(), number);
-            number
-        });
+        let number = match self.numbers.get(text.as_bytes()) {
+            Some(number) => *number,
+            None if self.len() >= self.max => {
+                self.overflowed += 1;
+                return OTHER_NUMBER;
+            }
+            None => {
+                let number = self.free.pop().unwrap_or_else(|| {
+                    self.names.push("".into());
+                    u32::try_from(self.names.len() - 1).unwrap_or(OTHER_NUMBER)
+                });
+                self.names[number as usize] = text.into();
+                self.numbers.insert(text.as_bytes().into(), number);
+                number
+            }
+        };
         if self.numbers.len() <= 2 * self.max {
             self.numbers.insert(kept.into(), number);
         }
@@ -250,5 +252,18 @@ mod tests {
         assert_eq!(names.name(long).len(), EDGE_NAME_BYTES_MAX);
         let (one, two) = (names.number(b"\xff"), names.number(b"\xfe"));
         assert_eq!((one, &*names.name(one)), (two, "\u{fffd}"));
+    }
+
+    #[test]
+    fn a_name_that_was_made_fit_is_called_so_by_every_table() {
+        let mut names = Names::new(10, Seed(1));
+        let mut other = Names::new(1, Seed(2));
+        let broken = names.number(&[[0xff; 300].as_slice(), b"x"].concat());
+        let name = names.name(broken);
+        assert!(name.len() <= EDGE_NAME_BYTES_MAX);
+        let again = other.number(name.as_bytes());
+        assert_eq!(other.name(again), name);
+        // There is room for no other one, and this is none.
+        assert_eq!((other.number(&[0xfe; 301]), other.overflowed()), (again, 0));
     }
 }
