@@ -19,6 +19,7 @@ pub mod detect;
 pub mod format;
 pub mod formats;
 pub mod framing;
+mod fuzz;
 pub mod grouping;
 pub mod journal_entry;
 mod marks;
@@ -37,4 +38,5 @@ pub mod top;
 pub mod trigger;
 pub mod windows;
 
+pub use fuzz::{fuzz_edge_report, fuzz_edge_windows};
 pub use merge::merge_windows;

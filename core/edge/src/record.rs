@@ -139,7 +139,7 @@ pub struct End<'a> {
 }
 
 /// One request. Everything borrowed is as it stands in the log, unescaped, and hostile.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record<'a> {
     /// When the request arrived by the balancer's clock, in microseconds since the epoch; `None`
     /// where the line holds no time at all.

@@ -247,9 +247,17 @@ pub fn fuzz_compiled(data: &[u8]) {
             return;
         }
     };
+    let lines = data.get(format.len() + 1..).unwrap_or_default();
+    crate::fuzz::read_every_way(&compiled, lines);
     let context = Context { near: whyslow_model::Wall::from_nanos(0), zone_s: 0 };
-    for line in lines {
-        // Any outcome will do: it may not panic, nor take long.
-        drop(compiled.parse(line, &context, &mut Scratch::default()));
+    let mut fields = Fields::default();
+    for line in lines.split(|b| *b == b'\n') {
+        let mut scratch = Scratch::default();
+        let read = compiled.parse(line, &context, &mut scratch).is_ok_and(|r| !r.truncated);
+        assert_eq!(
+            read,
+            compiled.fits(line, &context, &mut fields).is_ok(),
+            "whole lines are those that fit"
+        );
     }
 }

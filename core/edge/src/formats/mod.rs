@@ -9,6 +9,7 @@ mod combined;
 mod envoy_json;
 mod envoy_text;
 mod f5;
+mod fuzz;
 pub mod haproxy;
 mod haproxy_error;
 mod haproxy_http;
@@ -20,6 +21,11 @@ mod request;
 #[cfg(test)]
 mod testing;
 mod traefik;
+
+pub use fuzz::{
+    fuzz_alb, fuzz_apache, fuzz_caddy, fuzz_cloudflare, fuzz_common_log, fuzz_envoy,
+    fuzz_envoy_json, fuzz_f5, fuzz_iis, fuzz_nginx, fuzz_traefik,
+};
 
 use crate::format::Format;
 
@@ -47,52 +53,6 @@ pub fn find(name: &str) -> Option<&'static Format> {
     ALL.iter().find(|format| format.name == name)
 }
 
-/// Any bytes do no harm, and what parses holds together.
-fn harmless(format: &Format, bytes: &[u8]) {
-    let near = whyslow_model::Wall::from_nanos(1_770_380_055_000_000_000);
-    let context = crate::format::Context { near, zone_s: 0 };
-    let mut scratch = crate::format::Scratch::default();
-    if let Ok(record) = (format.parser)().parse(bytes, &context, &mut scratch) {
-        assert!(record.code <= 999, "{} reads the code {}", format.name, record.code);
-        assert!(!record.path.contains(&b'?'), "{} keeps a query", format.name);
-    }
-}
-
-/// For the fuzzer: `harmless` of this format.
-pub fn fuzz_alb(bytes: &[u8]) {
-    harmless(&alb::FORMAT, bytes);
-}
-
-/// For the fuzzer: `harmless` of this format.
-pub fn fuzz_caddy(bytes: &[u8]) {
-    harmless(&caddy::FORMAT, bytes);
-}
-
-/// For the fuzzer: `harmless` of this format.
-pub fn fuzz_cloudflare(bytes: &[u8]) {
-    harmless(&cloudflare::FORMAT, bytes);
-}
-
-/// For the fuzzer: `harmless` of this format.
-pub fn fuzz_envoy(bytes: &[u8]) {
-    harmless(&envoy_text::FORMAT, bytes);
-}
-
-/// For the fuzzer: `harmless` of this format.
-pub fn fuzz_envoy_json(bytes: &[u8]) {
-    harmless(&envoy_json::FORMAT, bytes);
-}
-
-/// For the fuzzer: `harmless` of this format.
-pub fn fuzz_f5(bytes: &[u8]) {
-    harmless(&f5::FORMAT, bytes);
-}
-
-/// For the fuzzer: `harmless` of this format.
-pub fn fuzz_traefik(bytes: &[u8]) {
-    harmless(&traefik::FORMAT, bytes);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,13 +66,13 @@ mod tests {
             patch: Vec<u8>,
         ) {
             let format = &ALL[which];
-            harmless(format, &bytes);
+            fuzz::lines_of(format, &bytes);
             let mut line = format.example.as_bytes().to_vec();
             let at = at % line.len();
             let end = (at + patch.len()).min(line.len());
             line.splice(at..end, patch);
-            harmless(format, &line);
-            harmless(format, &line[..at]);
+            fuzz::lines_of(format, &line);
+            fuzz::lines_of(format, &line[..at]);
         }
     }
 
