@@ -1,5 +1,6 @@
 //! Why a target is not answered.
 
+use whyslow_model::limits::GRAPHITE_ANSWER_NAME_BYTES_MAX;
 use whyslow_model::read::ReadError;
 
 /// Why a target is not answered.
@@ -33,6 +34,11 @@ pub enum RenderError {
     /// The store beneath could not be read.
     #[error(transparent)]
     Read(ReadError),
+}
+
+impl RenderError {
+    pub(crate) const NAME_TOO_LONG: Self =
+        Self::Limit { what: "bytes in a name", limit: GRAPHITE_ANSWER_NAME_BYTES_MAX };
 }
 
 impl From<ReadError> for RenderError {

@@ -1,7 +1,9 @@
 //! Answers targets: evaluates expressions over the store's read trait.
 
 use whyslow_model::labels::{Labels, NAME};
-use whyslow_model::limits::{GRAPHITE_POINTS_MAX, QUERY_SAMPLES_MAX};
+use whyslow_model::limits::{
+    GRAPHITE_ANSWER_NAME_BYTES_MAX, GRAPHITE_POINTS_MAX, QUERY_SAMPLES_MAX,
+};
 use whyslow_model::matcher::Matcher;
 use whyslow_model::read::{SelectHint, SeriesPoints, SeriesReader};
 use whyslow_model::sample::is_stale;
@@ -72,7 +74,9 @@ impl Evaluation<'_> {
             Expression::Call { name, arguments } => {
                 let function = functions::find(name)
                     .ok_or_else(|| RenderError::NoFunction(name.chars().take(80).collect()))?;
-                (function.run)(&mut Call::new(self, function, arguments, window)?)
+                named_within_limit((function.run)(&mut Call::new(
+                    self, function, arguments, window,
+                )?)?)
             }
             Expression::Number(_)
             | Expression::Text(_)
@@ -186,6 +190,15 @@ impl Evaluation<'_> {
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
     }
+}
+
+/// Functions make names of names: each may be longer than the one within.
+fn named_within_limit(series: Vec<Series>) -> Result<Vec<Series>, RenderError> {
+    let most = series.iter().map(|s| s.name.len().max(s.expression.len())).max();
+    if most.is_some_and(|most| most > GRAPHITE_ANSWER_NAME_BYTES_MAX) {
+        return Err(RenderError::NAME_TOO_LONG);
+    }
+    Ok(series)
 }
 
 /// Whether the metric is a counter by its name, so that its last value says more than its mean.

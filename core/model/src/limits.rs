@@ -187,6 +187,10 @@ pub const EDGE_PAGE_MAX: usize = 10_000;
 
 /// Bytes of one Graphite name, its tags included.
 pub const GRAPHITE_NAME_BYTES_MAX: usize = 2048;
+/// Bytes of the name that functions give one series of an answer.
+pub const GRAPHITE_ANSWER_NAME_BYTES_MAX: usize = 64 << 10;
+/// Nodes and tags by which one function groups or names series.
+pub const GRAPHITE_NODES_MAX: usize = 256;
 /// Bytes of one target of `/render`.
 pub const GRAPHITE_TARGET_BYTES_MAX: usize = 64 << 10;
 /// Calls one inside another in one target.

@@ -1,9 +1,13 @@
 //! Other names.
 
+use regex::Regex;
+use whyslow_model::limits::GRAPHITE_ANSWER_NAME_BYTES_MAX;
+
 use super::Kind::{Node, NodeOrTag, SeriesList, String as Text};
 use super::call::NodeOrTag as Place;
 use super::group::key_of;
 use super::{Answer, Call, Function, Parameter, needed};
+use crate::error::RenderError;
 
 const LIST: Parameter = needed("seriesList", SeriesList);
 
@@ -52,7 +56,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |c| {
             let pattern = c.pattern(1)?;
             let replacement = replacement(c.needed_text(2)?);
-            renamed(c, |s| pattern.replace_all(&s.name, &*replacement).into_owned())
+            let mut series = c.series(0)?;
+            for one in &mut series {
+                one.name = replaced(&pattern, &one.name, &replacement)?;
+            }
+            Ok(series)
         },
     },
     Function {
@@ -76,6 +84,25 @@ fn renamed(call: &mut Call<'_, '_>, name: impl Fn(&crate::Series) -> String) -> 
 fn by_nodes(call: &mut Call<'_, '_>) -> Answer {
     let nodes = call.nodes(1)?;
     renamed(call, |s| key_of(s, &nodes))
+}
+
+/// The name with all that the pattern finds in it replaced. Groups may be asked for again and
+/// again: whether all of it has room is told before any is written.
+fn replaced(pattern: &Regex, name: &str, replacement: &str) -> Result<String, RenderError> {
+    let groups = replacement.matches('$').count();
+    let (mut text, mut rest_at) = (String::new(), 0);
+    for found in pattern.captures_iter(name) {
+        let whole = found.get_match();
+        let most = replacement.len() + groups * whole.len();
+        if text.len() + whole.start() - rest_at + most > GRAPHITE_ANSWER_NAME_BYTES_MAX {
+            return Err(RenderError::NAME_TOO_LONG);
+        }
+        text.push_str(&name[rest_at..whole.start()]);
+        found.expand(replacement, &mut text);
+        rest_at = whole.end();
+    }
+    text.push_str(&name[rest_at..]);
+    Ok(text)
 }
 
 /// `\1` and `\g<name>` as this engine writes them: `${1}`, `${name}`.
@@ -130,6 +157,16 @@ fn substr(call: &mut Call<'_, '_>) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_that_is_found_is_replaced_and_groups_are_put_in() {
+        let replaced = |pattern: &str, name: &str, text: &str| {
+            replaced(&Regex::new(pattern).unwrap(), name, &replacement(text)).unwrap()
+        };
+        assert_eq!(replaced("web(\\d)", "a.web1.web22.b", "\\1!"), "a.1!.2!2.b");
+        assert_eq!(replaced("x*", "axb", "-"), "-a-b-");
+        assert_eq!(replaced("none", "a.b", "c"), "a.b");
+    }
 
     #[test]
     fn groups_are_written_as_this_engine_wants_them() {

@@ -1,6 +1,7 @@
 //! What a function is called with, each argument at its parameter.
 
 use regex::Regex;
+use whyslow_model::limits::GRAPHITE_NODES_MAX;
 
 use crate::attime;
 use crate::consolidate::Reduction;
@@ -215,6 +216,10 @@ impl<'c, 'e> Call<'c, 'e> {
             | Expression::Nothing
             | Expression::Call { .. } => Err(self.bad("a node is a whole number, a tag a text")),
         };
+        // Each makes a name longer.
+        if self.given[place].len() > GRAPHITE_NODES_MAX {
+            return Err(RenderError::Limit { what: "nodes", limit: GRAPHITE_NODES_MAX });
+        }
         self.given[place].iter().map(node).collect()
     }
 

@@ -112,6 +112,30 @@ fn a_target_that_would_fill_memory_is_stopped() {
     assert_eq!(render(request, "a.b"), Err(RenderError::Stopped));
 }
 
+#[test]
+fn a_name_made_longer_and_longer_is_stopped() {
+    let names_of =
+        |target: &str| try_ask(&two(), target).map(|all| all.iter().map(|s| s.name.len()).max());
+    let doubled = |times: usize| {
+        let target = format!("{}web.a.hits", "aliasSub(".repeat(times));
+        target + &",'(.+)','\\1\\1')".repeat(times)
+    };
+    assert_eq!(names_of(&doubled(3)), Ok(Some(8 * "web.a.hits".len())));
+    let long = "x".repeat(40_000);
+    for target in [
+        doubled(31),
+        format!("aliasSub(web.a.hits,'.','{long}')"),
+        format!("aliasSub(web.a.hits,'(.*)','{}')", "\\1".repeat(20_000)),
+        format!("asPercent({0},{0})", doubled(12)),
+    ] {
+        let answer = names_of(&target);
+        let is_limit = matches!(answer, Err(RenderError::Limit { what: "bytes in a name", .. }));
+        assert!(is_limit, "{}: {answer:?}", &target[..30]);
+    }
+    let many = format!("aliasByNode(web.a.hits{})", ",0".repeat(10_000));
+    assert!(matches!(names_of(&many), Err(RenderError::Limit { what: "nodes", .. })));
+}
+
 /// Targets over [`two`] and what they answer.
 const ANSWERS: &[(&str, &[&str])] = &[
     ("sumSeries(web.*.hits)", &["sumSeries(web.*.hits) @1000/10 11 2 - 44 35"]),
