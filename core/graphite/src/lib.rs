@@ -11,6 +11,7 @@ mod consolidate;
 mod error;
 pub mod find;
 pub mod functions;
+mod fuzz;
 mod glob;
 pub mod line;
 pub mod path;
@@ -21,6 +22,7 @@ pub mod target;
 
 pub use consolidate::Reduction;
 pub use error::RenderError;
+pub use fuzz::fuzz_graphite_render;
 pub use glob::{BadGlob, Glob};
 pub use render::{Render, Window, render};
 pub use series::Series;

@@ -33,6 +33,7 @@ const ENTRIES: &[Entry] = &[
     ("frames", whyslow_dial::fuzz_frames),
     ("framing", whyslow_edge::framing::fuzz_framing),
     ("graphite_line", whyslow_graphite::line::fuzz_graphite_line),
+    ("graphite_render", whyslow_graphite::fuzz_graphite_render),
     ("graphite_target", whyslow_graphite::target::fuzz_graphite_target),
     ("graphite_time", whyslow_graphite::attime::fuzz_graphite_time),
     ("guard", whyslow_probe::guard::fuzz_guard),
