@@ -103,6 +103,8 @@ fn fuzz(target: &str, features: &str, seconds: u32) -> Result<Ended> {
     }
     let scratch = Path::new("fuzz/target/corpus").join(target);
     std::fs::create_dir_all(&scratch)?;
+    let words = Path::new("fuzz/dictionaries").join(target);
+    let words = words.exists().then(|| format!("-dict={}", words.display()));
     // The code is safe, so that a sanitizer would find little and cost half of the executions.
     let mut child = Command::new("cargo")
         .args(["fuzz", "run", "--sanitizer=none", "--features", features, target])
@@ -112,6 +114,7 @@ fn fuzz(target: &str, features: &str, seconds: u32) -> Result<Ended> {
         .arg(format!("-rss_limit_mb={MEMORY_MB_MAX}"))
         .arg(format!("-timeout={INPUT_S_MAX}"))
         .arg(format!("-max_total_time={seconds}"))
+        .args(words)
         // Coverage is an unstable flag of the compiler.
         .env("RUSTC_BOOTSTRAP", "1")
         .stderr(Stdio::piped())
