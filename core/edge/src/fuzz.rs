@@ -16,8 +16,9 @@ use crate::row::Totals;
 use crate::windows::{self, ClosedWindow, Grouping, Windows};
 use crate::{auto, formats, syslog};
 
-/// For the fuzzer: the first byte picks a format, what follows are its lines. However they are
-/// shared out among workers the report is the same, and every table sums to the requests.
+/// For the fuzzer: the first byte picks a format (and, its top bit, whether to see what the formats'
+/// check says), what follows are lines. However they are shared out among workers the report is the
+/// same, and every table sums to the requests.
 ///
 /// # Panics
 /// Where that does not hold.
@@ -31,6 +32,10 @@ pub fn fuzz_edge_report(data: &[u8]) {
         whole.handle_record(record);
         parts[n % 2].handle_record(record);
     });
+    if data.first().is_some_and(|first| first & CHECK != 0) {
+        let few = lines.get(..lines.len().min(8)).unwrap_or_default();
+        checks_the_same(parser.as_ref(), few);
+    }
     let [mut one, two] = parts;
     one.absorb(two);
     let (whole, mut parts) = (whole.finish(), one.finish());
@@ -128,24 +133,44 @@ fn wanted_always<'r>(record: &'r Record<'_>) -> impl PartialEq + std::fmt::Debug
     (at_us, code, retries, end.local, total.micros, record.server_micros(), record.timed())
 }
 
+type Lines<'a> = Vec<&'a [u8]>;
+
 /// Its parser, and the lines: few enough that everything finds its place.
-fn picked(data: &[u8]) -> Option<(Box<dyn Parse>, Vec<&[u8]>)> {
+fn picked(data: &[u8]) -> Option<(Box<dyn Parse>, Lines<'_>)> {
     let (first, rest) = data.split_first()?;
-    let format = formats::ALL.get(usize::from(*first)).or_else(|| formats::ALL.first())?;
+    let picked = usize::from(*first & !CHECK);
+    let format = formats::ALL.get(picked).or_else(|| formats::ALL.first())?;
     Some(((format.parser)(), rest.split(|b| *b == b'\n').take(200).collect()))
 }
 
 fn each_record(parser: &dyn Parse, lines: &[&[u8]], mut take: impl FnMut(usize, &Record<'_>)) {
-    let (mut scratch, mut parsed) = (Scratch::default(), 0);
+    let mut scratch = Scratch::default();
     for (n, line) in lines.iter().enumerate() {
         if let Ok(record) = syslog::read(parser, line, &context(), &mut scratch) {
-            parsed += 1;
             take(n, &record);
         }
     }
-    let check = auto::check(parser, lines, &context());
-    assert_eq!((check.parsed, check.of), (parsed, lines.len()), "the check reads other lines");
 }
+
+/// The formats' check counts the lines that are read, and guesses only what reads more of them.
+fn checks_the_same(parser: &dyn Parse, lines: &[&[u8]]) {
+    let parsed = |parser: &dyn Parse| {
+        let mut parsed = 0;
+        each_record(parser, lines, |_, _| parsed += 1);
+        parsed
+    };
+    let check = auto::check(parser, lines, &context());
+    assert_eq!((check.parsed, check.of), (parsed(parser), lines.len()));
+    if let Some(guess) = check.guess {
+        assert!(parsed((guess.parser)().as_ref()) > check.parsed, "{} reads no more", guess.name);
+    }
+    let (found, check) = auto::find(lines, &context());
+    let of_found = found.map_or(0, |format| parsed((format.parser)().as_ref()));
+    assert_eq!((of_found > 0, check.parsed), (found.is_some(), of_found));
+}
+
+/// In the first byte: whether the check is looked at, which takes long.
+const CHECK: u8 = 0x80;
 
 fn empty_report() -> Report {
     use Field::{Backend, ClientAsn, ClientPrefix, Code, Route, Server, Vip};

@@ -291,7 +291,15 @@ pub fn fuzz_syslog(bytes: &[u8]) {
     let (header, text) = cut(bytes);
     assert!(bytes.ends_with(text), "the text is not the line's end");
     match header {
-        Some(header) => drop(header.at_us(&context)),
+        Some(header) => {
+            assert!(
+                header.facility.is_none_or(|n| n < 24) && header.severity.is_none_or(|n| n < 8)
+            );
+            assert_eq!(header.facility.is_some(), header.severity.is_some());
+            // The year 9999, and a day for the zone.
+            let at_us = header.at_us(&context);
+            assert!(at_us.is_none_or(|us| us.abs() < 253_402_387_200_000_000), "{at_us:?}");
+        }
         None => assert_eq!(text, bytes),
     }
 }

@@ -177,12 +177,22 @@ fn date_of_slashes(text: &str) -> Option<Date> {
     Date::new(year, month.parse().ok()?, day.parse().ok()?).ok()
 }
 
-/// For the fuzzer: reads the bytes as a time and as a distance.
+/// For the fuzzer: reads the bytes as a time and as a distance. Both are within what can be
+/// reckoned with in milliseconds, and a distance alone is one from now.
 pub fn fuzz_graphite_time(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    // Any answer is right that is given without harm.
-    let _ = parse(&text, 1_700_000_000);
-    let _ = seconds(&text);
+    let now_s = 1_700_000_000;
+    let (at, distance) = (parse(&text, now_s), seconds(&text));
+    assert!(distance.is_none_or(|s| s.abs() <= SECONDS_MAX), "{distance:?}");
+    // The year 9999, and the longest distance from it.
+    assert!(at.as_ref().is_ok_and(|s| s.abs() <= 253_402_300_800 + SECONDS_MAX) || at.is_err());
+    if let (Some(distance), true) = (distance, text.starts_with(['-', '+'])) {
+        let plain = text.bytes().skip(1).all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+        assert!(
+            !plain || at == Ok(now_s + distance),
+            "{text:?} is {at:?}, not {distance} from now"
+        );
+    }
 }
 
 #[cfg(test)]

@@ -252,15 +252,21 @@ fn number(word: &str) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// For the fuzzer: reads the bytes as a target.
+/// For the fuzzer: reads the bytes as a target, which is no deeper than it may be.
 pub fn fuzz_graphite_target(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Ok(expression) = parse(&text)
-        && let Some(path) = expression.first_path()
-    {
+    let Ok(expression) = parse(&text) else { return };
+    assert!(depth(&expression) <= GRAPHITE_DEPTH_MAX);
+    if let Some(path) = expression.first_path() {
+        assert!(!path.is_empty() && text.contains(path), "{path:?} is nowhere in {text:?}");
         // A path that the parser gives may still be no pattern, which is told later.
         let _ = crate::Glob::new(path).and_then(|glob| glob.matcher_below());
     }
+}
+
+fn depth(expression: &Expression) -> usize {
+    let Expression::Call { arguments, .. } = expression else { return 0 };
+    1 + arguments.iter().map(|a| depth(&a.value)).max().unwrap_or(0)
 }
 
 #[cfg(test)]

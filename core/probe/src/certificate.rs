@@ -216,11 +216,27 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// For the fuzzer: no bytes break the reader.
+/// For the fuzzer: whatever a certificate says, at the ends of time too, what is shown of it is
+/// bounded, and nothing is wrong without a sentence.
 pub fn fuzz_certificate(bytes: &[u8]) {
     let done = TlsDone { chain: vec![bytes.to_vec(), Vec::new()], ..handshake() };
-    let judgement = judge(&done, "shop.example", Wall::from_nanos(0));
-    assert!(judgement.chain.len() <= 2);
+    for now in [0, i64::MIN, i64::MAX].map(Wall::from_nanos) {
+        let judgement = judge(&done, "shop.example", now);
+        let Judgement { chain, not_after, problems } = &judgement;
+        assert!(chain.len() <= 1, "no bytes are a certificate");
+        assert_eq!(not_after.is_some(), !chain.is_empty());
+        assert_eq!(judgement.days_left(now).is_some(), not_after.is_some());
+        assert!(problems.iter().all(|problem| !problem.text.is_empty()));
+        for certificate in chain {
+            assert!(certificate.names.len() <= NAMES_MAX);
+            let texts = certificate.names.iter().chain([&certificate.subject, &certificate.issuer]);
+            assert!(texts.into_iter().all(|text| text.len() <= NAME_BYTES_MAX));
+            // Out of time or not: never both ways.
+            let late = now > certificate.not_after;
+            let told = problems.iter().any(|problem| problem.word == "expired");
+            assert_eq!(told, late, "{certificate:?} at {now}");
+        }
+    }
 }
 
 /// A handshake that ended well and showed no certificate.

@@ -315,8 +315,10 @@ impl schemars::JsonSchema for HostPort {
 pub fn fuzz_target(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(target) = parse_target(text) {
-        let again = parse_target(&target.shown());
-        assert!(again.is_ok_and(|t| t.kind() == target.kind()), "shown target is not one");
+        let shown = target.shown();
+        let again = parse_target(&shown);
+        let same = again.as_ref().is_ok_and(|t| (t.kind(), t.shown()) == (target.kind(), shown));
+        assert!(same, "{target:?} is shown as {again:?}");
     }
 }
 

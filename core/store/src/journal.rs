@@ -72,9 +72,16 @@ pub fn replay(bytes: &[u8], mut take: impl FnMut(i64, i64, f64)) -> Option<()> {
     Some(())
 }
 
-/// Reads anything at all, for the fuzzer.
+/// Reads anything at all, for the fuzzer: what is read is written and read again bit for bit.
 pub fn fuzz_journal(bytes: &[u8]) {
-    let _ = replay(bytes, |_, _, _| {});
+    let (mut samples, mut writer) = (Vec::new(), Writer::default());
+    // What came before a fault was taken all the same.
+    let _ = replay(bytes, |id, at, value| samples.push((id, at, value.to_bits())));
+    samples.iter().for_each(|(id, at, bits)| writer.series(*id, &[*at], &[f64::from_bits(*bits)]));
+    assert_eq!(writer.samples(), samples.len() as u64);
+    let mut again = Vec::new();
+    let whole = replay(writer.bytes(), |id, at, value| again.push((id, at, value.to_bits())));
+    assert_eq!((whole, again), (Some(()), samples), "samples survive their bytes");
 }
 
 #[cfg(test)]

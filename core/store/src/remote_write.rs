@@ -78,12 +78,25 @@ pub fn read_labels<'a>(
     Ok(())
 }
 
-/// For the fuzzer: reads a whole request, labels included.
+/// For the fuzzer: reads a whole request, labels included. It yields no more than its bytes can
+/// hold: of a sample, a histogram or a label two each at least.
 pub fn fuzz_remote_write(bytes: &[u8]) {
     let (mut request, mut series) = (Reader::new(bytes), Series::default());
-    while let Ok(Some(_)) = next_item(&mut request, &mut series) {
+    let mut before = request.rest().len();
+    while let Ok(Some(item)) = next_item(&mut request, &mut series) {
+        let taken = before - request.rest().len();
+        before -= taken;
+        if item != Item::Series {
+            continue;
+        }
+        let told = series.label_bytes.len() + 2 * series.samples.len();
+        assert!(told as u64 + 2 * series.histograms <= taken as u64, "more than {taken} bytes say");
+        let mut labels = Vec::new();
         // A broken label breaks its series only.
-        let _ = read_labels(&series.label_bytes, &mut Vec::new()).is_ok();
+        if read_labels(&series.label_bytes, &mut labels).is_ok() {
+            let text: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+            assert!(text + 2 * labels.len() <= series.label_bytes.len());
+        }
     }
 }
 

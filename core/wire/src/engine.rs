@@ -24,6 +24,7 @@ use crate::opening::Outcome;
 use crate::segment::{Flags, FlowKey, Segment};
 use crate::tls::Party;
 pub use fuzz::fuzz_wire_engine;
+pub(crate) use fuzz::play;
 
 /// How long the engine waits for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

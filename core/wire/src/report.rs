@@ -20,6 +20,7 @@ use crate::handshake::{Handshake, VantagePoint};
 
 mod cell;
 pub mod document;
+mod fuzz;
 mod groups;
 mod headline;
 mod silence;
@@ -28,6 +29,7 @@ mod silence;
 mod tests;
 
 pub use cell::Cell;
+pub use fuzz::fuzz_wire_report;
 use groups::Groups;
 pub use headline::headline;
 pub use silence::{Cause, Silence};

@@ -54,6 +54,7 @@ const ENTRIES: &[Entry] = &[
     ("target", whyslow_probe::target::fuzz_target),
     ("tls_walker", whyslow_wire::tls::fuzz_tls_walker),
     ("trigger_line", whyslow_edge::trigger::fuzz_trigger_line),
+    ("wire_report", whyslow_wire::report::fuzz_wire_report),
     ("wire_engine", whyslow_wire::engine::fuzz_wire_engine),
 ];
 

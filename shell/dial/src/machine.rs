@@ -164,7 +164,13 @@ impl Hosts {
 pub fn fuzz_resolv_conf(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let resolver = Resolver::parse(&text);
-    assert!(!resolver.servers.is_empty() && !resolver.candidates("a").is_empty());
+    assert!(!resolver.servers.is_empty());
+    for name in ["a", "a.b", "a."] {
+        let candidates = resolver.candidates(name);
+        assert!(candidates.contains(&format!("{}.", name.trim_end_matches('.'))));
+        let bare = |name: &String| name.starts_with('.') || !name.ends_with('.');
+        assert!(!candidates.iter().any(bare), "{candidates:?} for {name}");
+    }
     let _ = Hosts::parse(&text).addresses("localhost");
 }
 

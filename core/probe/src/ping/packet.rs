@@ -213,13 +213,28 @@ const ECHO_6: u8 = 128;
 const ICMP: u8 = 1;
 const ICMP_6: u8 = 58;
 
-/// For the fuzzer: no packet breaks the reader.
+/// For the fuzzer: what a packet says does not change with bytes behind it, is of its own family,
+/// and a mark that is sent comes back.
 pub fn fuzz_ping_packet(bytes: &[u8]) {
+    let longer = [bytes, &[0xff; 3]].concat();
     let froms = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     for from in froms {
         for with_ip_header in [false, true] {
-            let _ = read(&Arrived { from, bytes, with_ip_header });
+            let told = read(&Arrived { from, bytes, with_ip_header });
+            if told.is_ok() {
+                assert_eq!(read(&Arrived { from, bytes: &longer, with_ip_header }), told);
+            }
+            if let Ok(Message::Refused { to, .. }) = told {
+                assert_eq!(to.is_ipv4(), from.is_ipv4());
+            }
         }
+        let Ok(mark) = read_mark(&mut Reader::new(bytes)) else { continue };
+        let mut sent = Vec::new();
+        write_request(&mut sent, from, (1, 2), mark, 0);
+        // The answer is the request with another type.
+        sent[0] = if from.is_ipv4() { 0 } else { 129 };
+        let answer = Arrived { from, bytes: &sent, with_ip_header: false };
+        assert_eq!(read(&answer), Ok(Message::Reply(mark)));
     }
 }
 

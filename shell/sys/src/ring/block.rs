@@ -148,14 +148,23 @@ impl<'a> Iterator for Packets<'a> {
     }
 }
 
-/// For the fuzzer: reads any bytes as a block, and every packet of it.
+/// For the fuzzer: reads any bytes as a block, and every packet of it. Each lies within the block,
+/// and all that the block tells of are read unless it is broken.
 pub fn fuzz_ring_block(data: &[u8]) {
     let mut whole = Vec::new();
-    for packet in Packets::of(data) {
-        assert!(packet.bytes.len() <= data.len());
+    let (mut packets, mut read) = (Packets::of(data), 0);
+    for packet in packets.by_ref() {
+        read += 1;
+        let inside = data.as_ptr_range();
+        assert!(packet.bytes.is_empty() || inside.contains(&packet.bytes.as_ptr()));
         packet.write_whole(&mut whole);
+        let tag = whole.len() - packet.bytes.len();
+        assert_eq!(packet.whole_len(), packet.original_len.saturating_add(4 * u32::from(tag > 0)));
+        assert!(tag == 0 || tag == 4 && packet.vlan.is_some());
+        assert!(whole.starts_with(packet.bytes.get(..ADDRESSES_BYTES).unwrap_or(packet.bytes)));
     }
-    extent(data);
+    let told = extent(data).map_or(0, |extent| extent.packets);
+    assert!(read == told || read < told && packets.is_broken(), "{read} packets of {told}");
 }
 
 fn vlan(status: u32, tag: u32, protocol: u16) -> Option<Vlan> {
