@@ -19,6 +19,7 @@ use crate::row::{ClientAsn, ClientPrefix, OTHER};
 
 mod cell;
 mod groups;
+mod pending;
 mod seconds;
 mod twins;
 
@@ -190,8 +191,10 @@ pub struct Report {
     groups: Vec<Groups>,
     parsed: u64,
     span_us: Option<(i64, i64)>,
-    /// Requests whose cells are chosen but do not count them yet; fewer than [`WAITING_MAX`].
+    /// Requests that are in no cell yet; fewer than [`WAITING_MAX`].
     waiting: Vec<Request>,
+    /// Their keys, and [`Record::place`].
+    waiting_keys: Vec<(groups::Key, u32)>,
     /// Their phases, where wanted.
     waiting_phases: Vec<Phases>,
     /// Requests of absorbed reports that had gone to `other` there.
@@ -248,6 +251,7 @@ impl Report {
             parsed: 0,
             span_us: None,
             waiting: Vec::with_capacity(WAITING_MAX),
+            waiting_keys: Vec::with_capacity(WAITING_MAX),
             waiting_phases: Vec::new(),
             absorbed_to_other: 0,
         }
@@ -266,19 +270,17 @@ impl Report {
         }
     }
 
-    /// Chooses the cells of a request, which count it once enough of them wait.
+    /// Has a request wait, until enough of them do to be counted.
     #[inline(never)]
     fn count_later(&mut self, record: &Record<'_>) {
-        let numbers = self.names.numbers_of(record, self.needs, self.options.asn.as_deref());
-        for groups in &mut self.groups {
-            groups.choose(&numbers, record.place);
-        }
+        let key = self.names.key_of(record, self.needs, self.options.asn.as_deref());
+        self.waiting_keys.push((key, record.place));
         self.waiting.push(Request::of(record));
         if self.options.phases {
             self.waiting_phases.push(record.phases);
         }
         if self.waiting.len() == WAITING_MAX {
-            self.settle();
+            self.count();
         }
     }
 
@@ -295,13 +297,20 @@ impl Report {
         true
     }
 
-    /// Counts the requests that wait, each in the cells chosen for it.
-    fn settle(&mut self) {
+    /// Counts the requests that wait, each in the cells of its key.
+    fn count(&mut self) {
         for groups in &mut self.groups {
-            groups.count(&self.waiting, &self.waiting_phases);
+            groups.count(&self.waiting_keys, &self.waiting, &self.waiting_phases);
         }
+        self.waiting_keys.clear();
         self.waiting.clear();
         self.waiting_phases.clear();
+    }
+
+    /// Brings every request into its cell.
+    fn settle(&mut self) {
+        self.count();
+        self.groups.iter_mut().for_each(Groups::settle);
     }
 
     /// Adds what another worker counted; both were made by the same options.
@@ -317,12 +326,12 @@ impl Report {
         for (mine, theirs) in self.groups.iter_mut().zip(&other.groups) {
             let by = theirs.by.clone();
             for (key, cell) in theirs.cells() {
-                let mut numbers = groups::Key::default();
+                let mut own = groups::Key::default();
                 for field in &by {
-                    let value = other.names.value(*field, key[*field as usize]);
-                    numbers[*field as usize] = names.number(*field, &value);
+                    let value = other.names.value(*field, key.of(*field));
+                    own = own.with(*field, names.number(*field, &value));
                 }
-                mine.merge(&numbers, cell);
+                mine.merge(own, cell);
             }
             mine.overflowed += theirs.overflowed;
         }
@@ -342,8 +351,7 @@ impl Report {
         }
         let table = |groups: Groups| {
             let by = groups.by.clone();
-            let value =
-                |field: &Field, key: &groups::Key| names.value(*field, key[*field as usize]);
+            let value = |field: &Field, key: &groups::Key| names.value(*field, key.of(*field));
             let mut found: Vec<Group> = groups
                 .into_cells()
                 .map(|(key, cell)| Group { key: by.iter().map(|f| value(f, &key)).collect(), cell })
@@ -362,20 +370,15 @@ impl Report {
 }
 
 impl Tables {
-    /// The numbers of a request's fields, of those that are needed.
+    /// The key of a request, of those fields that are needed.
     #[inline]
-    fn numbers_of(
-        &mut self,
-        record: &Record<'_>,
-        needs: Needs,
-        asn: Option<&AsnTable>,
-    ) -> groups::Key {
-        let mut numbers = groups::Key::default();
+    fn key_of(&mut self, record: &Record<'_>, needs: Needs, asn: Option<&AsnTable>) -> groups::Key {
         let [vip, backend, server] = match self.places.get(record.place as usize) {
             Some(known) if known[0] != OTHER_NUMBER => *known,
             _ => self.look_up_place(record, needs),
         };
-        let mut set = |field: Field, number: u16| numbers[field as usize] = number;
+        let mut key = groups::Key::default();
+        let mut set = |field: Field, number: u16| key = key.with(field, number);
         set(Field::Vip, vip);
         set(Field::Backend, backend);
         set(Field::Server, server);
@@ -391,7 +394,7 @@ impl Tables {
         if needs.of(Field::ClientPrefix) {
             set(Field::ClientPrefix, self.prefixes.number(prefix_of(record.client)));
         }
-        numbers
+        key
     }
 
     /// The numbers of vip, backend and server, remembered by place.

@@ -70,6 +70,26 @@ impl Histogram {
         true
     }
 
+    /// Counts durations whose buckets are known, as [`bucket`] gives them.
+    pub fn observe_buckets(&mut self, indices: &[i16]) {
+        let mut counted = 0;
+        if let Counts::Narrow(many) = &mut self.counts {
+            for index in indices {
+                match many.at((*index).into()) {
+                    Some(count) if *count < u16::MAX => *count += 1,
+                    _ => break,
+                }
+                counted += 1;
+            }
+        }
+        indices.iter().skip(counted).for_each(|index| self.add((*index).into(), 1));
+    }
+
+    /// Counts so many durations of zero.
+    pub const fn observe_zeros(&mut self, n: u64) {
+        self.zero = self.zero.saturating_add(n);
+    }
+
     /// Adds what `other` counted.
     pub fn merge(&mut self, other: &Self) {
         self.zero += other.zero;

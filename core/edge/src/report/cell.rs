@@ -8,14 +8,14 @@ use crate::row::{PhaseTiming, Timing};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     /// Of a timed one.
-    total_us: Option<u64>,
-    server_us: Option<u64>,
-    second: Option<i64>,
-    bytes_out: u64,
-    code: u16,
-    retries: u16,
-    client_aborted: bool,
-    local: bool,
+    pub(super) total_us: Option<u64>,
+    pub(super) server_us: Option<u64>,
+    pub(super) second: Option<i64>,
+    pub(super) bytes_out: u64,
+    pub(super) code: u16,
+    pub(super) retries: u16,
+    pub(super) client_aborted: bool,
+    pub(super) local: bool,
 }
 
 impl Request {
@@ -31,6 +31,12 @@ impl Request {
             client_aborted: record.end.client_aborted,
             local: record.end.local,
         }
+    }
+
+    /// Whether it adds to what most requests do not: aborts, local answers, retries.
+    #[inline]
+    pub(super) const fn is_unusual(&self) -> bool {
+        self.client_aborted || self.local || self.retries > 0
     }
 }
 
@@ -62,6 +68,12 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Has the processor fetch what is counted in first.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.hits ^ self.latency.sum_us ^ self.server.sum_us ^ self.bytes_out
+    }
+
     /// Counts one request without its phases.
     #[inline]
     pub(super) fn observe(&mut self, request: &Request) {
@@ -78,6 +90,12 @@ impl Cell {
             self.seconds.count(second);
         }
         self.bytes_out = self.bytes_out.saturating_add(request.bytes_out);
+        self.observe_unusual(request);
+    }
+
+    /// Counts what few requests have.
+    #[inline]
+    pub(super) fn observe_unusual(&mut self, request: &Request) {
         self.client_aborted += u64::from(request.client_aborted);
         self.local += u64::from(request.local);
         self.retries += u64::from(request.retries);
@@ -112,8 +130,9 @@ impl Cell {
         }
     }
 
+    /// Counts `n` requests of a code.
     #[inline]
-    fn count_code(&mut self, code: u16, n: u64) {
+    pub(super) fn count_code(&mut self, code: u16, n: u64) {
         match self.codes.iter().position(|(c, _)| *c == code) {
             Some(at) => {
                 self.codes[at].1 += n;

@@ -6,11 +6,35 @@ use whyslow_model::limits::EDGE_REPORT_GROUPS_MAX;
 use whyslow_model::seeded::{Seed, SeededMap};
 
 use super::cell::Request;
+use super::pending::Pending;
 use super::{Cell, Field};
 use crate::record::Phases;
 
-/// A number per [`Field`]; 0 where the key is not by it.
-pub(super) type Key = [u16; Field::ALL.len()];
+/// A number of 16 bits per [`Field`]; 0 where the key is not by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Key(u128);
+
+impl Key {
+    #[inline]
+    pub(super) const fn with(self, field: Field, number: u16) -> Self {
+        let shift = 16 * field as u32;
+        Self(self.0 & !(0xffff << shift) | (number as u128) << shift)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "16 bits are meant")]
+    pub(super) const fn of(self, field: Field) -> u16 {
+        (self.0 >> (16 * field as u32)) as u16
+    }
+
+    /// Where a key is remembered: the high bits of a product depend on all bits.
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
+    #[inline]
+    const fn mixed(self) -> u64 {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let halves = self.0 as u64 ^ ((self.0 >> 64) as u64).rotate_left(31);
+        halves.wrapping_mul(ODD)
+    }
+}
 
 /// The number of every field in the key of what found no place; codes have [`OTHER_CODE`].
 const OTHER: u16 = 0;
@@ -20,55 +44,86 @@ pub(super) const OTHER_CODE: u16 = u16::MAX;
 /// The fields that a record's place stands for.
 const TOGETHER: [Field; 3] = [Field::Vip, Field::Backend, Field::Server];
 
-/// Keys remembered in [`Groups::recent`]; a power of two.
-const RECENT: usize = 1024;
-/// No packed key: they have 112 bits.
-const NO_KEY: u128 = u128::MAX;
+/// Places of [`Groups::recent`] for each key, so that few keys share one; a power of two.
+const RECENT_TIMES: usize = 4;
+/// The fewest and the most there are; powers of two.
+const RECENT_MIN: usize = 1 << 10;
+const RECENT_MAX: usize = 1 << 16;
+
+/// So few cells are in the processor's own caches, whatever is counted in them.
+const FEW: usize = 128;
 
 /// The cells by one composite key.
 #[derive(Debug)]
 pub(super) struct Groups {
     pub(super) by: Vec<Field>,
+    /// The bits of `by` in a key.
+    mask: u128,
     /// Requests that went to `other` because there was no place for their key.
     pub(super) overflowed: u64,
-    places: SeededMap<u128, usize>,
+    places: SeededMap<Key, u32>,
     /// As long as `cells`.
     keys: Vec<Key>,
+    /// As long as `cells`.
+    pending: Vec<Pending>,
     cells: Vec<Cell>,
     /// The key is of fields alone that a record's place stands for.
     is_together: bool,
     /// Where the cell of a [`crate::record::Record::place`] is, one more than that; 0 where it is
     /// not known.
     by_place: Vec<u32>,
-    /// The cells of requests that are not counted yet.
+    /// Room for the cells of requests that are being counted, for those of them with nearly as
+    /// many requests as can wait, and for requests of a cell's earlier second.
     chosen: Vec<usize>,
-    /// Keys looked up lately, by a part of their bits.
-    recent: Box<[(u128, usize); RECENT]>,
+    full: Vec<usize>,
+    seconds: Vec<(usize, u32, u32)>,
+    /// The place of the key looked up last of those that are remembered here; any number where
+    /// there was none. A power of two in length.
+    recent: Box<[u32]>,
 }
 
 impl Groups {
     pub(super) fn new(by: Vec<Field>, seed: Seed) -> Self {
+        let mask = by.iter().fold(Key::default(), |mask, field| mask.with(*field, u16::MAX)).0;
         Self {
             is_together: by.iter().all(|field| TOGETHER.contains(field)),
             by,
+            mask,
             overflowed: 0,
             places: seed.map(),
             keys: Vec::new(),
+            pending: Vec::new(),
             cells: Vec::new(),
             by_place: Vec::new(),
             chosen: Vec::new(),
-            recent: Box::new([(NO_KEY, 0); RECENT]),
+            full: Vec::new(),
+            seconds: Vec::new(),
+            recent: vec![0; RECENT_MIN].into(),
         }
     }
 
-    /// Chooses the cell of the next request; `together` is its record's place.
-    #[inline]
-    pub(super) fn choose(&mut self, numbers: &Key, together: u32) {
-        let place = self.place(numbers);
-        self.chosen.push(place);
-        if together > 0 && self.is_together {
-            self.remember_place(numbers, together, place);
+    /// Counts requests in the cells of their keys, and their phases where there are any; beside a
+    /// key stands its record's place. Each pass over the requests does little, so that the
+    /// processor fetches at once what many of them need.
+    pub(super) fn count(&mut self, keys: &[(Key, u32)], requests: &[Request], phases: &[Phases]) {
+        for (key, together) in keys {
+            let place = self.place(*key);
+            self.chosen.push(place);
+            if *together > 0 && self.is_together {
+                self.remember_place(*key, *together, place);
+            }
         }
+        if self.cells.len() > FEW {
+            self.count_first(requests);
+        } else {
+            for (request, place) in requests.iter().zip(&self.chosen) {
+                self.cells[*place].observe(request);
+            }
+        }
+        for (phases, place) in phases.iter().zip(&self.chosen) {
+            self.cells[*place].observe_phases(phases);
+        }
+        self.chosen.clear();
     }
 
     /// The cell of requests with a frontend, backend and server that were chosen for together
@@ -80,9 +135,9 @@ impl Groups {
     }
 
     #[cold]
-    fn remember_place(&mut self, numbers: &Key, together: u32, place: usize) {
+    fn remember_place(&mut self, key: Key, together: u32, place: usize) {
         // What goes to `other` for want of room is counted each time.
-        if self.by.iter().any(|field| numbers[*field as usize] == OTHER)
+        if self.by.iter().any(|field| key.of(*field) == OTHER)
             || self.keys.len() >= EDGE_REPORT_GROUPS_MAX
         {
             return;
@@ -94,87 +149,96 @@ impl Groups {
         self.by_place[together] = u32::try_from(place + 1).unwrap_or(0);
     }
 
-    /// Counts the requests in the cells that were chosen for them, and their phases where there
-    /// are any.
-    pub(super) fn count(&mut self, requests: &[Request], phases: &[Phases]) {
+    /// Counts the requests in what their cells' requests wait in.
+    fn count_first(&mut self, requests: &[Request]) {
+        self.make_room();
         for (request, place) in requests.iter().zip(&self.chosen) {
-            self.cells[*place].observe(request);
+            let before = self.pending[*place].observe(request, &mut self.cells[*place]);
+            self.seconds.extend(before.map(|(second, n)| (*place, second, n)));
         }
-        for (phases, place) in phases.iter().zip(&self.chosen) {
-            self.cells[*place].observe_phases(phases);
+        for (place, second, n) in self.seconds.drain(..) {
+            self.cells[place].seconds.add(second, n);
         }
-        self.chosen.clear();
+    }
+
+    /// Moves into the cells what has hardly room for more of those that are chosen.
+    fn make_room(&mut self) {
+        let nearly_full = self.chosen.iter().filter(|place| self.pending[**place].is_nearly_full());
+        self.full.extend(nearly_full);
+        let touched = self.full.iter().fold(0, |all, place| all ^ self.cells[*place].touch());
+        std::hint::black_box(touched);
+        for place in self.full.drain(..) {
+            self.pending[place].settle(&mut self.cells[place]);
+        }
+    }
+
+    /// Moves into the cells what waits for them.
+    pub(super) fn settle(&mut self) {
+        let waiting = self.pending.iter_mut().zip(&mut self.cells);
+        waiting.for_each(|(pending, cell)| pending.settle(cell));
     }
 
     /// Adds what was counted elsewhere.
-    pub(super) fn merge(&mut self, numbers: &Key, cell: &Cell) {
-        let place = self.place(numbers);
+    pub(super) fn merge(&mut self, key: Key, cell: &Cell) {
+        let place = self.place(key);
         self.cells[place].merge(cell);
     }
 
-    /// Where the cell of a key is; only this grouping's fields of it matter.
-    #[inline]
-    fn place(&mut self, numbers: &Key) -> usize {
-        let packed = self
-            .by
-            .iter()
-            .fold(0, |packed, field| packed << 16 | u128::from(numbers[*field as usize]));
-        let recent = &mut self.recent[recent_place(packed)];
-        if recent.0 == packed {
-            return recent.1;
-        }
-        match self.places.get(&packed) {
-            Some(place) => {
-                *recent = (packed, *place);
-                *place
-            }
-            // Not remembered: what goes to `other` is counted each time.
-            None => self.admit(packed, numbers),
-        }
-    }
-
-    /// Keys and cells.
-    pub(super) fn cells(&self) -> impl Iterator<Item = (&Key, &Cell)> {
-        self.keys.iter().zip(&self.cells)
+    /// Keys and cells, which do not count yet what has not been settled.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (Key, &Cell)> {
+        self.keys.iter().copied().zip(&self.cells)
     }
 
     pub(super) fn into_cells(self) -> impl Iterator<Item = (Key, Cell)> {
         self.keys.into_iter().zip(self.cells)
     }
 
+    /// Where the cell of a key is; only this grouping's fields of it matter.
+    #[inline]
+    fn place(&mut self, key: Key) -> usize {
+        let key = Key(key.0 & self.mask);
+        let place = self.recent[self.remembered_at(key)] as usize;
+        if self.keys.get(place) == Some(&key) { place } else { self.look_up(key) }
+    }
+
+    fn look_up(&mut self, key: Key) -> usize {
+        let Some(place) = self.places.get(&key).copied() else {
+            // Not remembered: what goes to `other` is counted each time.
+            return self.admit(key);
+        };
+        let at = self.remembered_at(key);
+        self.recent[at] = place;
+        place as usize
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "as many bits as an index has are kept")]
+    #[inline]
+    const fn remembered_at(&self, key: Key) -> usize {
+        (key.mixed() >> (u64::BITS - self.recent.len().trailing_zeros())) as usize
+    }
+
     #[cold]
-    fn admit(&mut self, packed: u128, numbers: &Key) -> usize {
-        let full = self.keys.len() >= EDGE_REPORT_GROUPS_MAX;
-        let mut key = [OTHER; Field::ALL.len()];
-        for field in &self.by {
-            key[*field as usize] = match (full, field) {
-                (false, _) => numbers[*field as usize],
-                (true, Field::Code) => OTHER_CODE,
-                (true, _) => OTHER,
-            };
-        }
-        let mut packed = packed;
-        if full {
+    fn admit(&mut self, key: Key) -> usize {
+        let mut key = key;
+        if self.keys.len() >= EDGE_REPORT_GROUPS_MAX {
             self.overflowed += 1;
-            packed = self.by.iter().fold(0, |p, f| p << 16 | u128::from(key[*f as usize]));
-            if let Some(place) = self.places.get(&packed) {
-                return *place;
+            for field in &self.by {
+                key = key.with(*field, if *field == Field::Code { OTHER_CODE } else { OTHER });
+            }
+            if let Some(place) = self.places.get(&key) {
+                return *place as usize;
             }
         }
+        let place = self.keys.len();
         self.keys.push(key);
+        self.pending.push(Pending::default());
         self.cells.push(Cell::default());
-        self.places.insert(packed, self.keys.len() - 1);
-        self.keys.len() - 1
+        self.places.insert(key, u32::try_from(place).unwrap_or(u32::MAX));
+        if place * RECENT_TIMES > self.recent.len() && self.recent.len() < RECENT_MAX {
+            self.recent = vec![0; 2 * self.recent.len()].into();
+        }
+        place
     }
-}
-
-/// Where a key is remembered.
-#[expect(clippy::cast_possible_truncation, reason = "both halves are taken, and ten bits kept")]
-#[inline(always)]
-const fn recent_place(packed: u128) -> usize {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mixed = packed as u64 ^ ((packed >> 64) as u64).rotate_left(31);
-    (mixed.wrapping_mul(ODD) >> (64 - RECENT.trailing_zeros())) as usize
 }
 
 /// Values that are no names as small numbers, no more of them than a limit; 0 is the value given

@@ -8,8 +8,6 @@ use whyslow_model::limits::EDGE_REPORT_SECONDS_MAX;
 pub struct Seconds {
     /// Ascending by second since the epoch, counts above zero.
     counts: Vec<(u32, u32)>,
-    /// Where the last request was counted.
-    last: usize,
     /// There was no place, or no number, for some second.
     incomplete: bool,
 }
@@ -18,10 +16,9 @@ impl Seconds {
     /// Counts a request.
     #[inline]
     pub fn count(&mut self, second: i64) {
-        match (self.counts.get_mut(self.last), u32::try_from(second)) {
-            (Some((at, n)), Ok(second)) if *at == second => *n = n.saturating_add(1),
-            (_, Ok(second)) => self.add(second, 1),
-            (_, Err(_)) => self.incomplete = true,
+        match u32::try_from(second) {
+            Ok(second) => self.add(second, 1),
+            Err(_) => self.incomplete = true,
         }
     }
 
@@ -41,21 +38,19 @@ impl Seconds {
         most.filter(|_| !self.incomplete)
     }
 
-    fn add(&mut self, second: u32, n: u32) {
-        let after_all = self.counts.last().is_none_or(|(last, _)| *last < second);
-        let place = if after_all {
-            Err(self.counts.len())
-        } else {
-            self.counts.binary_search_by_key(&second, |(at, _)| *at)
+    /// Counts `n` requests of one second.
+    pub(super) fn add(&mut self, second: u32, n: u32) {
+        let place = match self.counts.last() {
+            Some((last, _)) if *last == second => Ok(self.counts.len() - 1),
+            Some((last, _)) if *last > second => {
+                self.counts.binary_search_by_key(&second, |(at, _)| *at)
+            }
+            _ => Err(self.counts.len()),
         };
         match place {
-            Ok(at) => {
-                self.counts[at].1 = self.counts[at].1.saturating_add(n);
-                self.last = at;
-            }
+            Ok(at) => self.counts[at].1 = self.counts[at].1.saturating_add(n),
             Err(at) if self.counts.len() < EDGE_REPORT_SECONDS_MAX => {
                 self.counts.insert(at, (second, n));
-                self.last = at;
             }
             Err(_) => self.incomplete = true,
         }
