@@ -134,9 +134,6 @@ pub fn evidence(
         };
         made.packet(packet, &comments, &cut);
     }
-    if !incident.names.is_empty() {
-        write::names(&mut made.bytes, incident.names.iter().copied());
-    }
     write::statistics(&mut made.bytes, &Statistics { interface: 0, ..incident.statistics });
     made
 }
@@ -217,6 +214,10 @@ fn begin(out: &mut Vec<u8>, incident: &Incident<'_>) {
     write::section(out, &Origin { application, comment, ..Origin::default() });
     let (name, snap_len) = (interface, 0);
     write::interface(out, &Description { name, link, snap_len, filter: None });
+    // Who reads the file once knows them for all packets.
+    if !incident.names.is_empty() {
+        write::names(out, incident.names.iter().copied());
+    }
 }
 
 /// The opening judged by itself alone, for what its phases took.

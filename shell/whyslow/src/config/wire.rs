@@ -38,8 +38,8 @@ pub struct WireTap {
     /// When packets of a connection are written to the data directory, and how much of them.
     #[serde(default, skip_serializing_if = "Keep::is_default")]
     pub keep: Keep,
-    /// Whether clients' names are asked for, in reverse DNS, so that those whose names end alike
-    /// can be told apart from others.
+    /// Whether names are asked for, in reverse DNS: clients', so that those whose names end alike
+    /// can be told apart from others, and those of both ends for evidence.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub rdns: bool,
 }

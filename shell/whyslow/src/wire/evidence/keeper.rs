@@ -154,6 +154,7 @@ impl<'a> Keeper<'a> {
         if self.waiting.len() >= WIRE_INCIDENTS_WAITING_MAX {
             return self.shared.not_kept(&incident, WAITING);
         }
+        self.shared.ask_names(&incident);
         let tail = RETIRE + REST + self.tail(&incident, after);
         let due = incident.at.after(tail);
         self.waiting.push(Waiting { incident, event, due, left_out });

@@ -17,6 +17,7 @@ mod take;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -41,6 +42,7 @@ pub use take::{Taken, TakenFile};
 use super::Wire;
 use super::causes::Causes;
 use super::names::Names;
+use super::store::names::Names as Rdns;
 use crate::config::{Config, Keep};
 use crate::edge::stop::Stop;
 use counted::{Counted, QUOTA, RATE, WAITING};
@@ -67,6 +69,8 @@ struct Shared {
     rates: Mutex<Rates>,
     /// Incidents that others noticed and the keeper has not taken up.
     noticed: Mutex<Vec<Noticed>>,
+    /// What addresses are called in reverse DNS.
+    rdns: Mutex<Option<Rdns>>,
     stop: Stop,
 }
 
@@ -85,6 +89,8 @@ struct Noticed {
 struct Tapped {
     keep: Keep,
     names: Names,
+    /// Whether reverse DNS is asked.
+    rdns: bool,
 }
 
 /// Nothing is kept of an incident, because there were too many like it.
@@ -104,6 +110,7 @@ impl Evidence {
             causes: Causes::default(),
             rates: Mutex::default(),
             noticed: Mutex::default(),
+            rdns: Mutex::default(),
             stop: Stop::default(),
         });
         let evidence = Self { shared, ..Self::default() };
@@ -115,7 +122,7 @@ impl Evidence {
     pub fn reload(&self, config: &Config) {
         let tapped = config.wire.iter().map(|tap| {
             let names = Names::of(config, tap.service.as_deref());
-            (tap.interface.clone(), Tapped { keep: tap.keep.clone(), names })
+            (tap.interface.clone(), Tapped { keep: tap.keep.clone(), names, rdns: tap.rdns })
         });
         let tapped: BTreeMap<String, Tapped> = tapped.collect();
         let is_needed = !tapped.is_empty();
@@ -156,6 +163,7 @@ impl Evidence {
     pub fn take(&self, incident: &Incident) -> Result<Taken, TooMany> {
         let per_minute = self.shared.tapped().values().map(|tap| tap.keep.rate).max().unwrap_or(0);
         let left_out = self.shared.admit(incident, per_minute).ok_or(TooMany)?;
+        self.shared.ask_names(incident);
         std::thread::sleep(RETIRE + REST);
         Ok(take::take(&self.shared, incident, clock::wall(), left_out))
     }
@@ -181,6 +189,11 @@ impl Evidence {
     /// What became of incidents.
     pub fn counts(&self) -> EvidenceCounts {
         self.shared.counted.read()
+    }
+
+    /// Has reverse DNS asked for the names of those whose packets are kept.
+    pub fn use_names(&self, names: Rdns) {
+        *self.shared.rdns.lock().unwrap_or_else(PoisonError::into_inner) = Some(names);
     }
 
     /// How the logs fare in which incidents are looked for, in the order of their names.
@@ -241,6 +254,26 @@ impl Shared {
             self.not_kept(incident, RATE);
         }
         left_out
+    }
+
+    /// Has the names of an incident's ends asked for: until its packets are written they may come.
+    fn ask_names(&self, incident: &Incident) {
+        let own =
+            |interface: &str| incident.interface.as_deref().is_none_or(|own| own == interface);
+        if self.tapped().iter().any(|(interface, tap)| tap.rdns && own(interface)) {
+            let Ends { client, server, .. } = incident.ends;
+            client.into_iter().chain(server).for_each(|ip| drop(self.rdns_name(ip)));
+        }
+    }
+
+    /// What reverse DNS calls an address, as far as it is known; else it is asked for.
+    fn rdns_name(&self, ip: IpAddr) -> Option<Arc<str>> {
+        // Loopback's addresses have no names that would tell machines apart.
+        if ip.to_canonical().is_loopback() {
+            return None;
+        }
+        let rdns = self.rdns.lock().unwrap_or_else(PoisonError::into_inner);
+        rdns.as_ref()?.name(ip, clock::wall())
     }
 
     /// Bytes that may be kept.

@@ -195,12 +195,16 @@ impl One<'_> {
         said
     }
 
-    /// What the configuration calls the addresses.
+    /// What the configuration calls the addresses, else reverse DNS.
     fn names(&self, found: &Candidates<'_>) -> Vec<(IpAddr, Arc<str>)> {
         let ends = found.connections.iter().flat_map(|(a, b)| [*a, *b]);
         let name = |end: SocketAddr| {
             let name = self.tap.names.name(end);
-            (*name != *end.to_string()).then_some((end.ip(), name))
+            if *name != *end.to_string() {
+                return Some((end.ip(), name));
+            }
+            let name = self.tap.rdns.then(|| self.shared.rdns_name(end.ip())).flatten();
+            name.map(|name| (end.ip(), name))
         };
         let mut names: Vec<(IpAddr, Arc<str>)> = ends.filter_map(name).collect();
         names.sort();

@@ -72,6 +72,7 @@ impl Storing {
         options: Options,
     ) -> std::io::Result<Self> {
         let names = Names::new(db.seed());
+        evidence.use_names(names.clone());
         let clients = Clients { asn, names: Some(names.clone()), nameless: nameless(config) };
         let keeper = Keeper::of(&db, options, clients, clock::wall());
         let (stop, counted) = (Stop::default(), keeper.counted());

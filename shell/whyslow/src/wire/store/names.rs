@@ -1,5 +1,6 @@
-//! Clients' names in reverse DNS: asked for beside the way of the packets, never waited for, and
-//! remembered for a while whatever the answer was.
+//! Names of addresses in reverse DNS: asked for beside the way of the packets, never waited for, and
+//! remembered for a while whatever the answer was. Cohorts are told apart by how clients' names end;
+//! evidence has the whole names.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -11,7 +12,9 @@ use tokio::time::MissedTickBehavior;
 use whyslow_dial::Dial;
 use whyslow_model::Wall;
 use whyslow_model::conversation::{DnsAsk, DnsDone};
-use whyslow_model::limits::{WIRE_NAMES_MAX, WIRE_NAMES_PER_S_MAX, WIRE_NAMES_WAITING_MAX};
+use whyslow_model::limits::{
+    WIRE_NAMES_MAX, WIRE_NAMES_PER_S_MAX, WIRE_NAMES_WAITING_MAX, WIRE_RDNS_BYTES_MAX,
+};
 use whyslow_model::seeded::{Seed, SeededMap};
 use whyslow_sys::clock;
 use whyslow_wire::windows::rdns_suffix;
@@ -40,6 +43,7 @@ struct Inner {
 
 #[derive(Clone, Debug)]
 struct Known {
+    name: Option<Arc<str>>,
     suffix: Option<Arc<str>>,
     until: Wall,
 }
@@ -82,13 +86,23 @@ impl Names {
 
     /// What a client's name ends with, as far as it is known at `now`; else it is asked for.
     pub fn suffix(&self, client: IpAddr, now: Wall) -> Option<Arc<str>> {
+        self.known(client, now).and_then(|known| known.suffix)
+    }
+
+    /// The name of an address, as far as it is known at `now`; else it is asked for. It has only
+    /// letters that names of machines have.
+    pub fn name(&self, address: IpAddr, now: Wall) -> Option<Arc<str>> {
+        self.known(address, now).and_then(|known| known.name)
+    }
+
+    fn known(&self, client: IpAddr, now: Wall) -> Option<Known> {
         let client = client.to_canonical();
         let mut inner = self.lock();
         let known = inner.known.get(&client).cloned();
         if known.as_ref().is_none_or(|known| known.until <= now) {
             inner.want(client);
         }
-        known.and_then(|known| known.suffix)
+        known
     }
 
     /// The next client whose name is to be asked for.
@@ -100,11 +114,14 @@ impl Names {
     pub fn handle_answer(&self, client: IpAddr, answer: &Answer, now: Wall) {
         let mut inner = self.lock();
         inner.wanted.remove(&client);
-        let (suffix, kept) = match answer {
-            Answer::Name(name) => (rdns_suffix(name).map(Arc::from), ANSWER_KEPT),
-            Answer::Nameless => (None, ANSWER_KEPT),
+        let known = |name, suffix, kept| Known { name, suffix, until: now.after(kept) };
+        let known = match answer {
+            Answer::Name(name) => known(sound(name), rdns_suffix(name).map(Arc::from), ANSWER_KEPT),
+            Answer::Nameless => known(None, None, ANSWER_KEPT),
             Answer::Failed => {
-                (inner.known.get(&client).and_then(|k| k.suffix.clone()), FAILURE_KEPT)
+                let before = inner.known.get(&client).cloned();
+                let (name, suffix) = before.map_or((None, None), |k| (k.name, k.suffix));
+                known(name, suffix, FAILURE_KEPT)
             }
         };
         match answer {
@@ -112,7 +129,7 @@ impl Names {
             Answer::Nameless => inner.counts.nameless += 1,
             Answer::Failed => inner.counts.failed += 1,
         }
-        inner.remember(client, Known { suffix, until: now.after(kept) });
+        inner.remember(client, known);
     }
 
     /// What was counted.
@@ -168,6 +185,14 @@ impl Inner {
     }
 }
 
+/// A name that can stand anywhere: others may have written it to do harm.
+fn sound(name: &str) -> Option<Arc<str>> {
+    let name = name.trim_end_matches('.');
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let sound = !name.is_empty() && name.len() <= WIRE_RDNS_BYTES_MAX && name.bytes().all(letter);
+    sound.then(|| Arc::from(name.to_ascii_lowercase()))
+}
+
 /// The question for a client's name (RFC 1035 section 3.5, RFC 3596 section 2.5).
 fn question(client: IpAddr) -> DnsAsk {
     let name = match client {
@@ -212,6 +237,7 @@ mod tests {
         assert_eq!((names.poll(), names.poll()), (Some(client), None));
         names.handle_answer(client, &Answer::Name("i-0a3.micro.cumulo.example.".to_owned()), at(1));
         assert_eq!(names.suffix(client, at(2)).as_deref(), Some("*.micro.cumulo.example"));
+        assert_eq!(names.name(client, at(2)).as_deref(), Some("i-0a3.micro.cumulo.example"));
         assert_eq!(names.poll(), None);
         // Once old it still counts, and is asked for again; silence does not take it away.
         assert!(names.suffix(client, at(3700)).is_some());
@@ -236,6 +262,15 @@ mod tests {
         let inner = names.lock();
         assert_eq!((inner.known.len(), inner.order.len()), (WIRE_NAMES_MAX, WIRE_NAMES_MAX));
         assert!(!inner.known.contains_key(&address(9)) && inner.known.contains_key(&address(10)));
+    }
+
+    #[test]
+    fn a_name_written_to_do_harm_is_none() {
+        let long = "a.".repeat(150);
+        for name in ["", ".", "a b.example", "\u{1b}[2J.example", "a\\000b.example", &long] {
+            assert_eq!(sound(name), None, "{name:?}");
+        }
+        assert_eq!(sound("WWW.Example.").as_deref(), Some("www.example"));
     }
 
     #[test]

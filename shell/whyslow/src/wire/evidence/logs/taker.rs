@@ -262,7 +262,8 @@ mod tests {
     fn taker(trigger: serde_json::Value) -> LogTaker {
         let config: LogTrigger = serde_json::from_value(trigger).unwrap();
         let names = Names::of(&Config::default(), None);
-        let tapped = Tapped { keep: Keep { rate: 2, ..Keep::default() }, names };
+        let keep = Keep { rate: 2, ..Keep::default() };
+        let tapped = Tapped { keep, names, rdns: false };
         let shared = Shared::default();
         *shared.tapped.lock().unwrap() = Arc::new(BTreeMap::from([("eth0".to_owned(), tapped)]));
         let pattern = Pattern::new(&config.regex).unwrap();
