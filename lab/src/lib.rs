@@ -9,6 +9,7 @@ pub mod certificates;
 pub mod cost;
 pub mod edge_logs;
 pub mod figure;
+pub mod journald;
 pub mod line;
 pub mod log;
 pub mod namespace;

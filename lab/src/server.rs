@@ -112,6 +112,31 @@ impl Unbound {
     /// Where it does not start.
     pub fn start(world: &World, zones: &str) -> Result<Self> {
         let address = loopback(free_port()?);
+        let peer = Self::run(world, zones, address, &words)?.until_listening(address)?;
+        Ok(Self { address, peer })
+    }
+
+    /// Starts it at the usual port of loopback, in the namespace that `inside` puts a program into.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start_inside(
+        world: &World,
+        zones: &str,
+        inside: &dyn Fn(&str) -> Command,
+    ) -> Result<Self> {
+        let address = loopback(53);
+        let mut peer = Self::run(world, zones, address, inside)?;
+        until_bound(&mut peer, 53, inside)?;
+        Ok(Self { address, peer })
+    }
+
+    fn run(
+        world: &World,
+        zones: &str,
+        address: SocketAddr,
+        inside: &dyn Fn(&str) -> Command,
+    ) -> Result<Peer> {
         let config = world.write(
             "unbound.conf",
             &format!(
@@ -125,9 +150,8 @@ impl Unbound {
                 address.port(),
             ),
         )?;
-        let mut command = words(&format!("{UNBOUND} -d -c {config}"));
-        let peer = Peer::start("unbound", world.dir(), &mut command)?.until_listening(address)?;
-        Ok(Self { address, peer })
+        let mut command = inside(&format!("{UNBOUND} -d -c {config}"));
+        Peer::start("unbound", world.dir(), &mut command)
     }
 }
 

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use whyslow_sys::clock;
 
+use crate::journald::{JOURNALCTL, JOURNALD, Journald};
 use crate::log::{self, Windows};
 use crate::peer::{Peer, free_port};
 use crate::scenario::{Need, Scenario};
@@ -26,8 +27,8 @@ pub const SCENARIO: Scenario = Scenario {
     needs: &[
         Need::Root,
         Need::Program("/usr/sbin/rsyslogd"),
-        Need::Program("/lib/systemd/systemd-journald"),
-        Need::Program("/usr/bin/journalctl"),
+        Need::Program(JOURNALD),
+        Need::Program(JOURNALCTL),
     ],
     run,
 };
@@ -77,27 +78,19 @@ fn relayed(world: &World) -> Result<()> {
 /// it was killed before it stored anything, some are in stored windows and some are not when it is
 /// killed again, some come while it is down and some after.
 fn journal(world: &World) -> Result<()> {
-    let script = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/log/journal && \
-                  mkdir -p /run/systemd/journal /run/log/journal && \
-                  exec /lib/systemd/systemd-journald";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", script]);
-    let mut journald = Peer::start("journald", world.dir(), &mut command)?;
-    let pid = journald.pid();
-    let socket = format!("/proc/{pid}/root/run/systemd/journal/dev-log");
-    journald.until(|| Ok(Path::new(&socket).exists()))?;
-    let sender = sender(&socket)?;
+    let mut journald = Journald::start(world, "")?;
+    let sender = sender(&journald.socket())?;
     let edge = ["  web: {owner: lab}\nedge:\n", &source("lb", "journald:")].concat();
     let (address, config) = Up::configure(world, &edge)?;
-    let start = || {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--mount=/proc/{pid}/ns/mnt")).arg(world.whyslow_path());
-        command.args(["up", "--config", &config]);
-        Up::run(world, address, &mut command)
-    };
     // What was there before whyslow is not read.
     send(&sender, 3, &mut Windows::new())?;
-    journald.until(|| holds(pid, 3))?;
+    let entries = "journalctl --quiet --output=cat SYSLOG_IDENTIFIER=haproxy";
+    let mut listed = journald.inside(entries);
+    journald.peer.until(|| Ok(must(&mut listed)?.lines().count() == 3))?;
+    let start = || {
+        let line = format!("{} up --config {config}", world.whyslow_path());
+        Up::run(world, address, &mut journald.inside(&line))
+    };
     let mut up = start()?;
     up.wait("a place to be stored", PATIENCE, || {
         ensure!(parsed(&of(&up, "lb")?)? == 0, "lines of before are read");
@@ -128,14 +121,6 @@ fn journal(world: &World) -> Result<()> {
     up.peer.signal("TERM")?;
     up.peer.ended(PATIENCE)?;
     is_stored(world, "lb", &written)
-}
-
-/// Whether the journal holds so many entries of the sender.
-fn holds(pid: u32, entries: usize) -> Result<bool> {
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--mount=/proc/{pid}/ns/mnt"));
-    command.args(["journalctl", "--quiet", "--output=cat", "SYSLOG_IDENTIFIER=haproxy"]);
-    Ok(must(&mut command)?.lines().count() == entries)
 }
 
 /// Whether it is noted from where the journal is read after a restart.

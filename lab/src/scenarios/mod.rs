@@ -29,6 +29,7 @@ mod starved;
 mod wire_evidence;
 mod wire_kills;
 mod wire_live;
+mod wire_triggers;
 mod wire_truth;
 mod wire_tshark;
 
@@ -64,6 +65,7 @@ pub const ALL: &[Scenario] = &[
     starved::SCENARIO,
     wire_evidence::SCENARIO,
     wire_kills::SCENARIO,
+    wire_triggers::SCENARIO,
     kills::SCENARIO,
     disk::SCENARIO,
     wire_live::SCENARIO,
