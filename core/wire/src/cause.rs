@@ -18,6 +18,8 @@ pub enum Cause {
     NoListener,
     /// The SYN-ACK left, and the SYNs came again.
     ReturnPath,
+    /// The machine has no route for the SYN-ACK.
+    NoRoute,
     /// A reset answered although a socket listens.
     Refused,
     /// The kernel does not say why.
@@ -32,6 +34,7 @@ impl Cause {
             Self::Firewall => "firewall",
             Self::NoListener => "no_listener",
             Self::ReturnPath => "return_path",
+            Self::NoRoute => "no_route",
             Self::Refused => "refused",
             Self::Unknown => "unknown",
         }
@@ -52,6 +55,7 @@ impl Cause {
             }
             Self::NoListener => "nobody listens there".to_owned(),
             Self::ReturnPath => "the SYN-ACK left and did not arrive".to_owned(),
+            Self::NoRoute => "this machine has no route for the SYN-ACK".to_owned(),
             Self::Refused => "refused by a reset although a socket listens".to_owned(),
             Self::Unknown => "the kernel does not say why".to_owned(),
         }
@@ -100,6 +104,9 @@ pub struct Snapshot {
     pub overflows: Option<u64>,
     /// Dropped by listening sockets for whatever reason (`ListenDrops`).
     pub drops: Option<u64>,
+    /// Packets of this machine for which it had no route (`OutNoRoutes` of `Ip` in
+    /// `/proc/net/snmp`).
+    pub no_routes: Option<u64>,
     /// Sockets that listened when they were asked for last; absent where the kernel does not tell.
     pub listeners: Option<Vec<Queue>>,
     /// Sockets that were seen full meanwhile.
@@ -109,13 +116,19 @@ pub struct Snapshot {
 /// `ListenOverflows` and `ListenDrops` in the text of `/proc/net/netstat`: a line of names and one of
 /// numbers, both of which begin with `TcpExt:`.
 pub fn listen_counts(netstat: &str) -> Option<(u64, u64)> {
-    let mut lines = netstat.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+    Some((count(netstat, "TcpExt:", "ListenOverflows")?, count(netstat, "TcpExt:", "ListenDrops")?))
+}
+
+/// `OutNoRoutes` in the text of `/proc/net/snmp`, which is laid out alike.
+pub fn no_route_count(snmp: &str) -> Option<u64> {
+    count(snmp, "Ip:", "OutNoRoutes")
+}
+
+fn count(text: &str, protocol: &str, wanted: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(protocol));
     let (names, numbers) = (lines.next()?, lines.next()?);
-    let of = |wanted: &str| {
-        let pairs = names.split_ascii_whitespace().zip(numbers.split_ascii_whitespace());
-        pairs.into_iter().find(|(name, _)| *name == wanted)?.1.parse().ok()
-    };
-    Some((of("ListenOverflows")?, of("ListenDrops")?))
+    let pairs = names.split_ascii_whitespace().zip(numbers.split_ascii_whitespace());
+    pairs.into_iter().find(|(name, _)| *name == wanted)?.1.parse().ok()
 }
 
 /// Why SYNs to this machine got no answer.
@@ -137,8 +150,16 @@ pub fn cause(unanswered: &Unanswered, snapshot: &Snapshot) -> Cause {
     match (snapshot.overflows, full) {
         (Some(1..), Some(full)) => Cause::AcceptQueueFull(full.clone()),
         (Some(0), None) if snapshot.drops == Some(0) => Cause::Firewall,
+        // The listening socket counts a drop for each SYN-ACK that finds no route.
+        (Some(0), None) if is_without_route(snapshot) => Cause::NoRoute,
         (_, _) => Cause::Unknown,
     }
+}
+
+/// Whether no more was dropped than found no route.
+fn is_without_route(snapshot: &Snapshot) -> bool {
+    let both = snapshot.drops.zip(snapshot.no_routes);
+    both.is_some_and(|(drops, no_routes)| drops > 0 && no_routes >= drops)
 }
 
 /// The socket that connections to an address come to: one bound to it before one bound to all.
@@ -176,6 +197,7 @@ mod tests {
         Snapshot {
             overflows: Some(overflows),
             drops: Some(drops),
+            no_routes: Some(0),
             listeners: Some(listeners.iter().map(|(at, n)| queue(at, *n)).collect()),
             full: Vec::new(),
         }
@@ -190,6 +212,11 @@ mod tests {
         assert_eq!(silent(&snapshot(0, 0, &[full])), "unknown", "it was not what dropped them");
         assert_eq!(silent(&snapshot(0, 0, &[room])), "firewall");
         assert_eq!(silent(&snapshot(0, 2, &[room])), "unknown", "the socket dropped some");
+        let routes = |n| Snapshot { no_routes: Some(n), ..snapshot(0, 2, &[room]) };
+        assert_eq!(silent(&routes(1)), "unknown", "one of them was dropped for another reason");
+        assert_eq!(silent(&routes(2)), "no_route");
+        assert_eq!(silent(&Snapshot { no_routes: Some(2), ..snapshot(0, 0, &[room]) }), "firewall");
+        assert_eq!(silent(&Snapshot { drops: None, ..routes(2) }), "unknown");
         assert_eq!(silent(&snapshot(3, 3, &[])), "no_listener");
         assert_eq!(silent(&snapshot(0, 0, &[("0.0.0.0:80", 9)])), "no_listener");
         assert_eq!(silent(&Snapshot::default()), "unknown");
@@ -226,6 +253,9 @@ mod tests {
             assert_eq!(listen_counts(broken), None);
         }
         assert_eq!(listen_counts("TcpExt: ListenOverflows ListenDrops\nTcpExt: 1\n"), None);
+        let snmp = "Ip: Forwarding OutNoRoutes\nIp: 1 17\nIcmp: OutNoRoutes\nIcmp: 9\n";
+        assert_eq!(no_route_count(snmp), Some(17));
+        assert_eq!(no_route_count("Icmp: OutNoRoutes\nIcmp: 9\n"), None);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod wire_live;
 mod wire_triggers;
 mod wire_truth;
 mod wire_tshark;
+mod wire_unanswered;
 
 use crate::scenario::Scenario;
 
@@ -66,6 +67,7 @@ pub const ALL: &[Scenario] = &[
     wire_evidence::SCENARIO,
     wire_kills::SCENARIO,
     wire_triggers::SCENARIO,
+    wire_unanswered::SCENARIO,
     kills::SCENARIO,
     disk::SCENARIO,
     wire_live::SCENARIO,

@@ -68,6 +68,7 @@ fn cause(totals: &Totals) -> (&'static str, Option<&'static [Segment]>) {
         Some("no_listener" | "refused") => {
             ("nobody listens there", Some(&[Segment::Backend, Segment::Host]))
         }
+        Some("no_route") => ("this machine has no route for the SYN-ACK", Some(&[Segment::Host])),
         Some("return_path") => {
             ("the SYN-ACK left and did not arrive", Some(&[Segment::Transit, Segment::Access]))
         }

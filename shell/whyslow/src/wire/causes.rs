@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use whyslow_model::Wall;
 use whyslow_sys::sock_diag::{self, Listening};
-use whyslow_wire::cause::{Cause, Queue, Snapshot, cause, listen_counts};
+use whyslow_wire::cause::{Cause, Queue, Snapshot, cause, listen_counts, no_route_count};
 use whyslow_wire::event::Unanswered;
 
 /// Counts that are remembered: ten minutes of them, which is longer than SYNs come again.
@@ -36,26 +36,38 @@ struct Known {
     said: bool,
 }
 
-/// `ListenOverflows` and `ListenDrops` as they stood.
+/// `ListenOverflows`, `ListenDrops` and `OutNoRoutes` as they stood.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     at: Wall,
     overflows: u64,
     drops: u64,
+    /// `OutNoRoutes`; 0 where the kernel does not tell.
+    no_routes: u64,
+}
+
+impl Counts {
+    fn read(at: Wall) -> Option<Self> {
+        let netstat = fs::read_to_string(NETSTAT).ok()?;
+        let (overflows, drops) = listen_counts(&netstat)?;
+        let snmp = fs::read_to_string(SNMP).ok();
+        let no_routes = snmp.and_then(|text| no_route_count(&text)).unwrap_or(0);
+        Some(Self { at, overflows, drops, no_routes })
+    }
 }
 
 impl Causes {
     /// Reads the kernel's counts.
     pub(super) fn sample(&self, now: Wall) {
-        let counts = fs::read_to_string(NETSTAT).ok().and_then(|text| listen_counts(&text));
+        let counts = Counts::read(now);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.local.clear();
-        let Some((overflows, drops)) = counts else { return };
-        let rose = known.counts.back().is_some_and(|last| overflows > last.overflows);
+        let Some(counts) = counts else { return };
+        let rose = known.counts.back().is_some_and(|last| counts.overflows > last.overflows);
         if known.counts.len() >= COUNTS_MAX {
             known.counts.pop_front();
         }
-        known.counts.push_back(Counts { at: now, overflows, drops });
+        known.counts.push_back(counts);
         let oldest = known.counts.front().map_or(now, |first| first.at);
         known.full.retain(|(at, _)| *at >= oldest);
         if rose {
@@ -80,6 +92,7 @@ impl Causes {
 
 /// The counts of this network namespace.
 const NETSTAT: &str = "/proc/self/net/netstat";
+const SNMP: &str = "/proc/self/net/snmp";
 
 impl Known {
     /// Asks for the listening sockets, where the last answer is old.
@@ -110,9 +123,7 @@ impl Known {
         let before = self.counts.iter().rfind(|counts| counts.at <= from);
         // The SYNs of a process that has just begun were counted by nobody before.
         let after = self.counts.iter().find(|counts| counts.at >= unanswered.last);
-        let fresh = fs::read_to_string(NETSTAT).ok().and_then(|text| listen_counts(&text));
-        let fresh = fresh.map(|(overflows, drops)| Counts { at: now, overflows, drops });
-        let after = after.copied().or(fresh);
+        let after = after.copied().or_else(|| Counts::read(now));
         let both = before.zip(after);
         let (_, listeners) = self.listeners.clone().unwrap_or((now, None));
         let lasted = |at: Wall| at >= from && (at <= to || at <= now);
@@ -120,6 +131,7 @@ impl Known {
         Snapshot {
             overflows: both.map(|(a, b)| b.overflows.saturating_sub(a.overflows)),
             drops: both.map(|(a, b)| b.drops.saturating_sub(a.drops)),
+            no_routes: both.map(|(a, b)| b.no_routes.saturating_sub(a.no_routes)),
             listeners: listeners.map(|all| all.iter().map(|one| queue(one, None)).collect()),
             full: full.rev().collect(),
         }

@@ -89,6 +89,7 @@ pub fn cause_words(cause: &str) -> String {
         "refused" => "nobody listens, or a firewall rejects".to_owned(),
         "no_listener" => "nobody listens".to_owned(),
         "firewall" => "a firewall drops it".to_owned(),
+        "no_route" => "this machine has no route for the SYN-ACK".to_owned(),
         "return_path" => "the SYN-ACK went out: the way back loses it".to_owned(),
         "silence" => "no answer at all".to_owned(),
         "unknown" => "not told".to_owned(),
