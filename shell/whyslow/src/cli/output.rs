@@ -4,14 +4,18 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::{AutoStream, ColorChoice, StripStream};
 
 use super::{Exit, Stop};
 
 /// The two streams of one command. Text may carry ANSI colours; where they are not wanted
 /// (NO_COLOR, `--no-color`, a pipe, TERM=dumb) they are left out on the way.
 pub struct Output {
-    stdout: AutoStream<Box<dyn Write + Send>>,
+    stdout: Box<dyn Write + Send>,
+    /// Whether colours stay in what goes to stdout.
+    colours: bool,
+    /// Room for a document, kept from one to the next.
+    document: Vec<u8>,
     stderr: AutoStream<Box<dyn Write + Send>>,
     /// Whether notes and progress are wanted.
     notes: bool,
@@ -33,7 +37,9 @@ impl Output {
         let stdout_colour = AutoStream::choice(&io::stdout());
         let stderr_colour = AutoStream::choice(&io::stderr());
         Self {
-            stdout: coloured(Box::new(io::BufWriter::new(io::stdout())), stdout_colour),
+            stdout: Box::new(io::BufWriter::new(io::stdout())),
+            colours: stdout_colour != ColorChoice::Never,
+            document: Vec::new(),
             stderr: coloured(Box::new(io::stderr()), stderr_colour),
             notes: true,
             progress: io::stderr().is_terminal(),
@@ -45,7 +51,9 @@ impl Output {
     pub fn captured() -> (Self, Captured) {
         let written = Captured::default();
         let out = Self {
-            stdout: coloured(Box::new(Sink(Arc::clone(&written.stdout))), ColorChoice::Never),
+            stdout: Box::new(Sink(Arc::clone(&written.stdout))),
+            colours: false,
+            document: Vec::new(),
             stderr: coloured(Box::new(Sink(Arc::clone(&written.stderr))), ColorChoice::Never),
             notes: true,
             progress: false,
@@ -56,22 +64,39 @@ impl Output {
 
     /// Writes one line of the result.
     pub fn line(&mut self, text: impl fmt::Display) -> io::Result<()> {
-        writeln!(self.stdout, "{text}")
+        if self.colours {
+            writeln!(self.stdout, "{text}")
+        } else {
+            writeln!(StripStream::new(&mut self.stdout), "{text}")
+        }
     }
 
     /// Writes one JSON document and a newline.
     pub fn json(&mut self, document: &impl serde::Serialize) -> Result<(), Stop> {
-        let text = serde_json::to_string_pretty(document)
-            .map_err(|e| Stop::operation(format!("cannot write the result as JSON: {e}")))?;
-        Ok(self.line(text)?)
+        self.document.clear();
+        let written = serde_json::to_writer_pretty(&mut self.document, document);
+        self.end_document(written)
+    }
+
+    /// Writes one JSON document on a single line, behind some text that begins it.
+    pub fn json_after(&mut self, text: &str, document: &impl serde::Serialize) -> Result<(), Stop> {
+        self.document.clear();
+        self.document.extend_from_slice(text.as_bytes());
+        let written = serde_json::to_writer(&mut self.document, document);
+        self.end_document(written)
     }
 
     /// Writes one JSON document on a single line and sends it off at once.
     pub fn json_line(&mut self, document: &impl serde::Serialize) -> Result<(), Stop> {
-        let text = serde_json::to_string(document)
-            .map_err(|e| Stop::operation(format!("cannot write the result as JSON: {e}")))?;
-        self.line(text)?;
+        self.json_after("", document)?;
         Ok(self.flush()?)
+    }
+
+    /// JSON escapes what could colour a terminal, so nothing has to be taken out of it.
+    fn end_document(&mut self, written: serde_json::Result<()>) -> Result<(), Stop> {
+        written.map_err(|e| Stop::operation(format!("cannot write the result as JSON: {e}")))?;
+        self.document.push(b'\n');
+        Ok(self.stdout.write_all(&self.document)?)
     }
 
     /// Sends off what was written.
@@ -106,7 +131,10 @@ impl Output {
     }
 
     pub(super) fn without_colour(&mut self) {
-        self.swap_colour(ColorChoice::Never);
+        self.colours = false;
+        let old =
+            std::mem::replace(&mut self.stderr, coloured(Box::new(io::sink()), ColorChoice::Never));
+        self.stderr = coloured(old.into_inner(), ColorChoice::Never);
     }
 
     /// Prints why a command stopped and gives the status to end with.
@@ -120,13 +148,6 @@ impl Output {
             self.note_always(format_args!("hint: {hint}"));
         }
         stop.exit
-    }
-
-    fn swap_colour(&mut self, choice: ColorChoice) {
-        for stream in [&mut self.stdout, &mut self.stderr] {
-            let old = std::mem::replace(stream, coloured(Box::new(io::sink()), choice));
-            *stream = coloured(old.into_inner(), choice);
-        }
     }
 }
 

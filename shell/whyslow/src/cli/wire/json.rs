@@ -91,12 +91,12 @@ impl Stream {
     fn element(&mut self, document: &impl Serialize, out: &mut Output) -> Result<(), Stop> {
         let comma = if self.written > 0 { "," } else { "" };
         self.written += 1;
-        Ok(out.line(format_args!("{comma}{}", text(document)?))?)
+        out.json_after(comma, document)
     }
 }
 
 fn line(kind: &'static str, what: impl Serialize, out: &mut Output) -> Result<(), Stop> {
-    Ok(out.line(text(&Line { schema: SCHEMA, kind, what })?)?)
+    out.json_after("", &Line { schema: SCHEMA, kind, what })
 }
 
 fn text(document: &impl Serialize) -> Result<String, Stop> {
