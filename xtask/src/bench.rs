@@ -13,7 +13,10 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("promql_peer", &["full"]),
     ("promql_peer", &["full", "up"]),
     ("edge_bench", &[]),
+    ("edge_live", &["stream", "60", "500000"]),
+    ("edge_live", &["udp", "60", "600000"]),
     ("wire_bench", &[]),
+    ("wire_ring", &["60"]),
     ("store_bench", &["many"]),
 ];
 
