@@ -87,7 +87,10 @@ impl Resolver {
             match words.next() {
                 Some("nameserver") => this.servers.extend(words.next().and_then(server)),
                 Some("search" | "domain") => {
-                    this.search = words.take(SEARCH_MAX).map(str::to_owned).collect();
+                    // `search .`, as systemd-resolved writes it, is the name as it stands.
+                    let domains = words.map(|domain| domain.trim_matches('.'));
+                    let sound = domains.filter(|domain| domain.split('.').all(|l| !l.is_empty()));
+                    this.search = sound.take(SEARCH_MAX).map(str::to_owned).collect();
                 }
                 Some("options") => words.for_each(|word| this.option(word)),
                 Some(_) | None => {}
@@ -117,11 +120,8 @@ impl Resolver {
             return vec![name.to_owned()];
         }
         let whole = format!("{name}.");
-        let mut searched: Vec<String> = self
-            .search
-            .iter()
-            .map(|domain| format!("{name}.{}.", domain.trim_matches('.')))
-            .collect();
+        let mut searched: Vec<String> =
+            self.search.iter().map(|domain| format!("{name}.{domain}.")).collect();
         let as_is_first = name.matches('.').count() >= self.ndots;
         searched.insert(if as_is_first { 0 } else { searched.len() }, whole);
         searched
@@ -168,8 +168,9 @@ pub fn fuzz_resolv_conf(bytes: &[u8]) {
     for name in ["a", "a.b", "a."] {
         let candidates = resolver.candidates(name);
         assert!(candidates.contains(&format!("{}.", name.trim_end_matches('.'))));
-        let bare = |name: &String| name.starts_with('.') || !name.ends_with('.');
-        assert!(!candidates.iter().any(bare), "{candidates:?} for {name}");
+        let empty = |name: &String| name.trim_end_matches('.').is_empty() || name.contains("..");
+        assert!(candidates.iter().all(|name| name.ends_with('.')), "{candidates:?}");
+        assert!(!candidates.iter().any(empty), "an empty label in {candidates:?}");
     }
     let _ = Hosts::parse(&text).addresses("localhost");
 }
@@ -191,6 +192,13 @@ mod tests {
         assert_eq!(resolver.candidates("web"), ["web.a.example.", "web.b.example.", "web."]);
         assert_eq!(resolver.candidates("a.b.c")[0], "a.b.c.");
         assert_eq!(resolver.candidates("a.b."), ["a.b."]);
+    }
+
+    #[test]
+    fn the_root_and_broken_domains_are_not_searched() {
+        let resolver = Resolver::parse("search . a..b .lan. ..\n");
+        assert_eq!(resolver.candidates("web"), ["web.lan.", "web."]);
+        assert_eq!(Resolver::parse("search .\n").candidates("shop.example"), ["shop.example."]);
     }
 
     #[test]
