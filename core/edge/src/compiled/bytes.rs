@@ -1,5 +1,7 @@
 //! Which bytes a field may hold: what tells whether a literal can occur inside it.
 
+use crate::marks;
+
 /// A set of byte values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ByteSet([u64; 4]);
@@ -60,62 +62,58 @@ impl ByteSet {
     }
 }
 
-/// Where `byte` stands first: most fields are short, so that a call of `memchr` costs more than the
-/// first few words looked at here, eight bytes at a time.
+/// Where `byte` stands first.
 #[inline]
 pub(super) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
-    let found = |word| zeros(word ^ (ONES * u64::from(byte)));
-    find_by(bytes, found, |b| b == byte, |bytes| memchr::memchr(byte, bytes))
+    find_from(0, byte, bytes)
+}
+
+/// Where `byte` stands first, from `at` on.
+#[inline]
+pub(super) fn find_from(at: usize, byte: u8, bytes: &[u8]) -> Option<usize> {
+    let far = |bytes: &[u8]| memchr::memchr(byte, bytes);
+    find_by(at, bytes, |part| marks::equal(part, byte), far)
 }
 
 /// Where one of two bytes stands first.
 #[inline]
 pub(super) fn find_either(one: u8, other: u8, bytes: &[u8]) -> Option<usize> {
-    let found =
-        |word| zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other)));
     let far = |bytes: &[u8]| memchr::memchr2(one, other, bytes);
-    find_by(bytes, found, |b| b == one || b == other, far)
+    find_by(0, bytes, |part| marks::equal(part, one) | marks::equal(part, other), far)
 }
 
-/// The first place that `found` marks in a word, by the high bit of its byte; bits above the first
-/// may be wrong. What is far, `far` finds; `is` tells single bytes.
+/// The first place from `at` on that `found` marks among sixteen bytes. Most fields are short, so
+/// that a call of `memchr` costs more than to look at these; what is far, `far` finds.
 #[inline(always)]
 fn find_by(
+    mut at: usize,
     bytes: &[u8],
-    found: impl Fn(u64) -> u64,
-    is: impl Fn(u8) -> bool,
+    found: impl Fn(&[u8; 16]) -> u32,
     far: impl Fn(&[u8]) -> Option<usize>,
 ) -> Option<usize> {
-    let mut at = 0;
-    while at < WORDS_FIRST
-        && let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk())
+    let near = at + NEAR;
+    while at < near
+        && let Some(part) = bytes.get(at..).and_then(|rest| rest.first_chunk())
     {
-        let found = found(u64::from_le_bytes(*word));
+        let found = found(part);
         if found != 0 {
-            return Some(at + (found.trailing_zeros() / 8) as usize);
+            return Some(at + found.trailing_zeros() as usize);
         }
-        at += 8;
+        at += 16;
     }
     let rest = bytes.get(at..)?;
-    if rest.len() >= 8 {
-        return far(rest).map(|i| at + i);
+    if rest.len() < 16
+        && let Some(part) = bytes.last_chunk()
+    {
+        let seen = 16 - rest.len();
+        let found = found(part) >> seen;
+        return (found != 0).then(|| at + found.trailing_zeros() as usize);
     }
-    let Some(word) = bytes.last_chunk() else { return bytes.iter().position(|b| is(*b)) };
-    // The bytes of this word that were looked at already are none of those wanted.
-    let found = found(u64::from_le_bytes(*word));
-    (found != 0).then(|| bytes.len() - 8 + (found.trailing_zeros() / 8) as usize)
+    far(rest).map(|i| at + i)
 }
 
-/// Marks the lowest byte of a word that is zero: it is what borrows in the subtraction. Marks above
-/// it may be wrong.
-#[inline(always)]
-const fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word & 0x8080_8080_8080_8080
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
 /// Bytes that are looked at before `memchr` is called.
-const WORDS_FIRST: usize = 48;
+const NEAR: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -136,10 +134,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_byte_is_found_where_it_stands_first(
-            bytes in proptest::collection::vec(0x1e..0x24_u8, 0..60),
-            byte in 0x1e..0x24_u8,
+            bytes in proptest::collection::vec(0x1e..0x34_u8, 0..100),
+            byte in 0x1e..0x34_u8,
+            at in 0..110_usize,
         ) {
             prop_assert_eq!(find(byte, &bytes), bytes.iter().position(|b| *b == byte));
+            let behind = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b == byte));
+            prop_assert_eq!(find_from(at, byte, &bytes), behind.map(|i| at + i));
             let either = bytes.iter().position(|b| *b == byte || *b == 0x1f);
             prop_assert_eq!(find_either(byte, 0x1f, &bytes), either);
         }

@@ -109,49 +109,47 @@ impl Run<'_, '_> {
 
     #[inline(always)]
     fn one_usual(&self, quick: &Quick, at: usize, values: &mut Values<'_>) -> Option<usize> {
-        let rest = self.line.get(at..)?;
-        let len = match quick.how {
+        let end = match quick.how {
             How::Own => return None,
             How::ClientUntil(_) if values.wanted.client => return None,
-            How::ClientUntil(byte) => bytes::find(byte, rest)?,
+            How::ClientUntil(byte) => bytes::find_from(at, byte, self.line)?,
             How::Until(byte) => {
-                let len = bytes::find(byte, rest)?;
-                values.fields.set_text(quick.place, at, at + len);
-                len
+                let end = bytes::find_from(at, byte, self.line)?;
+                values.fields.set_text(quick.place, at, end);
+                end
             }
             How::Quoted => {
-                let len = bytes::find(b'"', rest)?;
-                if len > 0 && rest[len - 1] == b'\\' {
+                let end = bytes::find_from(at, b'"', self.line)?;
+                if end > at && self.line[end - 1] == b'\\' {
                     return None;
                 }
-                values.fields.set_text(quick.place, at, at + len);
-                len
+                values.fields.set_text(quick.place, at, end);
+                end
             }
             How::Integer => {
-                let (value, len) = number::plain(rest)?;
+                let (value, len) = number::plain(self.line.get(at..)?)?;
                 values.fields.set_plain(quick.place, value.saturating_mul(quick.times));
-                len
+                at + len
             }
             How::Decimal => {
-                let (value, len) = number::seconds(rest)?;
+                let (value, len) = number::seconds(self.line.get(at..)?)?;
                 values.fields.set_plain(quick.place, value.saturating_mul(quick.times));
-                len
+                at + len
             }
             How::Clf => {
-                values.at_us = Some(values.fields.date.read(rest)?);
-                date::CLF
+                values.at_us = Some(values.fields.date.read(self.line.get(at..)?)?);
+                at + date::CLF
             }
         };
-        let tail = rest.get(len..)?;
+        let tail = self.line.get(end..)?;
         let (word, mask) = quick.word;
+        let literal_len = usize::from(quick.literal_len);
         let stands = match tail.first_chunk() {
             Some(bytes) => u64::from_le_bytes(*bytes) & mask == word,
             // At the line's end a byte behind it does not count.
-            None => {
-                first_bytes(tail) & mask == word && tail.len() >= usize::from(quick.literal_len)
-            }
+            None => first_bytes(tail) & mask == word && tail.len() >= literal_len,
         };
-        stands.then(|| at + len + usize::from(quick.literal_len))
+        stands.then_some(end + literal_len)
     }
 
     /// The place behind a step's literal, which must stand at `at`.

@@ -2,6 +2,8 @@
 
 use whyslow_model::limits::{EDGE_ROUTE_BYTES_MAX, EDGE_ROUTE_SEGMENTS_MAX};
 
+use crate::marks;
+
 /// What stands for an identifier.
 const ID: &[u8] = b":id";
 /// Hexadecimal digits from which on a segment is an identifier.
@@ -36,7 +38,7 @@ pub fn template(path: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Where slashes and digits stand in a path's first [`MARKED`] bytes, a bit each: most paths are
-/// no longer, and looked at eight bytes at a time.
+/// no longer.
 struct Marks {
     slashes: u64,
     digits: u64,
@@ -49,29 +51,26 @@ impl Marks {
     fn of(path: &[u8]) -> Self {
         let mut marks = Self { slashes: 0, digits: 0 };
         let path = &path[..path.len().min(MARKED)];
-        let (words, rest) = path.as_chunks::<8>();
-        for (i, word) in words.iter().enumerate() {
-            marks.add(u64::from_le_bytes(*word), 8 * i);
+        let (parts, rest) = path.as_chunks();
+        for (i, part) in parts.iter().enumerate() {
+            marks.add(part, 0, 16 * i);
         }
         if !rest.is_empty() {
-            let word = match path.last_chunk() {
-                Some(last) => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
-                None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-            };
-            marks.add(word, 8 * words.len());
+            let mut padded = [0; 16];
+            let last = path.last_chunk().unwrap_or_else(|| {
+                padded[16 - rest.len()..].copy_from_slice(rest);
+                &padded
+            });
+            marks.add(last, 16 - rest.len(), 16 * parts.len());
         }
         marks
     }
 
-    /// Marks a word of a path from its byte `at` on; a byte of zero has no mark.
+    /// Marks a part of a path from its byte `at` on, but for the part's first `seen` bytes.
     #[inline]
-    const fn add(&mut self, word: u64, at: usize) {
-        // What is above 9 once the digit zero is taken off reaches the high bit.
-        let (no_slash, no_digit) = (word ^ (ONES * b'/' as u64), word ^ (ONES * b'0' as u64));
-        let slashes = !(((no_slash & LOWS) + LOWS) | no_slash);
-        let digits = !(((no_digit & LOWS) + ONES * 0x76) | no_digit);
-        self.slashes |= bits(slashes) << at;
-        self.digits |= bits(digits) << at;
+    fn add(&mut self, part: &[u8; 16], seen: usize, at: usize) {
+        self.slashes |= u64::from(marks::equal(part, b'/') >> seen) << at;
+        self.digits |= u64::from((marks::no_digits(part) ^ 0xffff) >> seen) << at;
     }
 
     /// Where the segment that begins at `start` ends.
@@ -107,16 +106,6 @@ impl Marks {
         }
         identifier(&path[start..end]).map(|length| start + length)
     }
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const LOWS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-
-/// The high bits of a word's bytes, the first byte's lowest.
-#[inline]
-const fn bits(word: u64) -> u64 {
-    // Each bit is brought to its place in the highest byte, where no two sums meet.
-    ((word >> 7) & ONES).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// The length of a segment's identifier: all of it, or all before the ending of a file's name.
