@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use whyslow_sys::process;
 
 /// What a run cost.
@@ -23,6 +23,10 @@ pub struct Cost {
 const RUNS: usize = 3;
 /// How often a running program's memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often a program is asked whether it has ended: wall time is known as well as this.
+const ASK_EVERY: Duration = Duration::from_millis(1);
+/// How long a program may take.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// The best of three runs. `input` is given as standard input.
 ///
@@ -57,12 +61,28 @@ pub fn once(program: &Path, arguments: &[&str], input: Option<&str>) -> Result<C
     let mut child = command.spawn().with_context(|| format!("starting {name}"))?;
     let pid = child.id();
     let watch = std::thread::spawn(move || watch(pid));
-    let status = child.wait()?;
+    let status = ended(&mut child).with_context(|| format!("waiting for {name}"))?;
     let wall_s = began.elapsed().as_secs_f64();
     let cpu_s = (process::children_cpu()? - before).as_secs_f64();
     ensure!(status.success(), "{name} ended with {status}");
     let rss_mb = watch.join().unwrap_or(f64::NAN);
     Ok(Cost { wall_s, cpu_s, rss_mb })
+}
+
+/// Waits for a program's end, and brings it about where it takes too long.
+fn ended(child: &mut Child) -> Result<ExitStatus> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if began.elapsed() > LONGEST {
+            child.kill()?;
+            child.wait()?;
+            bail!("it took longer than {} s", LONGEST.as_secs());
+        }
+        std::thread::sleep(ASK_EVERY);
+    }
 }
 
 /// The most memory a process ever held, as the kernel keeps it, until the process is gone.

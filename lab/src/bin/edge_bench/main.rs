@@ -14,12 +14,13 @@ const LINES: u64 = 2_000_000;
 /// Where the files are made, once.
 const DIRECTORY: &str = "target/edge-bench";
 
+/// The last server's address, and the path with its query cut off and numbers as `:id`.
 const MAWK_NGINX: &str = r#"{
   if (match($0, /urt="[^"]*"/)) { u = substr($0, RSTART + 5, RLENGTH - 6) } else next
   n = split(u, parts, /[,:] */); sum = 0
   for (i = 1; i <= n; i++) if (parts[i] != "-") sum += parts[i]
   if (match($0, /up="[^"]*"/)) { a = substr($0, RSTART + 4, RLENGTH - 5) } else a = "-"
-  sub(/.*[,:] */, "", a)
+  sub(/.*[, ]/, "", a)
   r = $7; sub(/\?.*/, "", r); gsub(/\/[0-9]+/, "/:id", r)
   k = a " " r; hits[k]++; total[k] += sum
 } END { for (k in hits) print k, hits[k], total[k] / hits[k] }"#;
@@ -132,7 +133,7 @@ fn peer(program: &str, arguments: &[&str], file: &str) -> Result<Option<Cost>> {
     }
 }
 
-/// It takes some twenty seconds, so once is enough.
+/// It takes some twenty seconds, so once is enough. Its report goes where ours does.
 fn goaccess_cost(file: &str) -> Result<Option<Cost>> {
     let arguments = [
         "--no-global-config",
@@ -142,8 +143,9 @@ fn goaccess_cost(file: &str) -> Result<Option<Cost>> {
         "%d/%b/%Y",
         "--time-format",
         "%T",
+        "--no-progress",
         "-o",
-        "/dev/null",
+        "json",
         "-",
     ];
     match cost::found("goaccess") {
