@@ -1,13 +1,11 @@
 //! Lines of their own, how values become fewer, and marks for drawing that change no value.
 
-use super::Kind::{Any, Float, SeriesList, String as Text};
+use super::Kind::{Float, Integer, SeriesList, String as Text};
 use super::{Answer, Call, Function, Parameter, needed};
 use crate::consolidate::Reduction;
 use crate::series::Series;
 
 const LIST: Parameter = needed("seriesList", SeriesList);
-
-const DRAWN: &[Parameter] = &[LIST, needed("value", Any).optional()];
 
 /// Its answer is given where expressions are evaluated, since it reads and takes no series.
 const SERIES_BY_TAG: Function = Function {
@@ -18,8 +16,12 @@ const SERIES_BY_TAG: Function = Function {
     run: |c| Err(c.bad("it cannot be called so")),
 };
 
-const fn drawn(name: &'static str, description: &'static str) -> Function {
-    Function { name, group: "Graph", description, parameters: DRAWN, run: |c| c.series(0) }
+const fn drawn(
+    name: &'static str,
+    parameters: &'static [Parameter],
+    description: &'static str,
+) -> Function {
+    Function { name, group: "Graph", description, parameters, run: |c| c.series(0) }
 }
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -60,12 +62,28 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Ok(vec![line(c, value, name)])
         },
     },
-    drawn("color", "The series as they are; a color is for Graphite's own graphs."),
-    drawn("alpha", "The series as they are; transparency is for Graphite's own graphs."),
-    drawn("dashed", "The series as they are; dashes are for Graphite's own graphs."),
-    drawn("lineWidth", "The series as they are; widths are for Graphite's own graphs."),
-    drawn("secondYAxis", "The series as they are; axes are for Graphite's own graphs."),
-    drawn("drawAsInfinite", "The series as they are; bars are for Graphite's own graphs."),
+    drawn(
+        "color",
+        &[LIST, needed("theColor", Text)],
+        "The series as they are; a color is for Graphite's own graphs.",
+    ),
+    drawn(
+        "alpha",
+        &[LIST, needed("alpha", Float)],
+        "The series as they are; transparency is for Graphite's own graphs.",
+    ),
+    drawn(
+        "dashed",
+        &[LIST, needed("dashLength", Integer).optional()],
+        "The series as they are; dashes are for Graphite's own graphs.",
+    ),
+    drawn(
+        "lineWidth",
+        &[LIST, needed("width", Float)],
+        "The series as they are; widths are for Graphite's own graphs.",
+    ),
+    drawn("secondYAxis", &[LIST], "The series as they are; axes are for Graphite's own graphs."),
+    drawn("drawAsInfinite", &[LIST], "The series as they are; bars are for Graphite's own graphs."),
 ];
 
 fn line(call: &Call<'_, '_>, value: f64, name: String) -> Series {

@@ -1,8 +1,13 @@
 """Writes the lines of DIR/lines into whisper files below DIR, ten seconds a point, and serves
 Debian's graphite-web over them on 127.0.0.1:PORT."""
+import inspect
 import os
 import sys
 import types
+
+# Debian's graphite-web asks for what Python 3.11 no longer has, for its list of functions.
+inspect.getargspec = lambda function: inspect.getfullargspec(function)[:4]
+inspect.formatargspec = lambda *parts: "(%s)" % ", ".join(parts[0])
 
 directory, port = sys.argv[1], int(sys.argv[2])
 from graphite import settings as base
@@ -19,12 +24,6 @@ with open(os.path.join(directory, "lines")) as lines:
     for line in lines:
         path, value, at = line.split()
         series.setdefault(path, []).append((int(at), float(value)))
-for path, points in series.items():
-    name = os.path.join(directory, "whisper", *path.split(".")) + ".wsp"
-    os.makedirs(os.path.dirname(name), exist_ok=True)
-    whisper.create(name, [(10, 8640)])
-    whisper.update_many(name, points)
-
 own.__dict__.update(
     SECRET_KEY="lab",
     ALLOWED_HOSTS=["*"],
@@ -52,6 +51,19 @@ from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 
 call_command("migrate", run_syncdb=True, verbosity=0)
+from graphite.storage import STORE
+from graphite.tags.utils import TaggedSeries
+
+for path, points in series.items():
+    if ";" in path:
+        STORE.tagdb.tag_series(path)
+        parts = [TaggedSeries.encode(TaggedSeries.parse(path).path, os.sep)]
+    else:
+        parts = path.split(".")
+    name = os.path.join(directory, "whisper", *parts) + ".wsp"
+    os.makedirs(os.path.dirname(name), exist_ok=True)
+    whisper.create(name, [(10, 8640)])
+    whisper.update_many(name, points)
 from wsgiref.simple_server import WSGIServer, WSGIRequestHandler, make_server
 
 

@@ -1,6 +1,7 @@
 //! Graphite and remote write beside the real ones: graphite-web over the same data answers the
 //! same, carbon misses no line over an outage, and a Prometheus holds what whyslow holds.
 
+mod grafana;
 pub(super) mod read;
 pub(super) mod sent;
 

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::grafana;
 use crate::peer::{Peer, free_port, loopback};
 use crate::up::{Up, curl};
 use crate::world::World;
@@ -53,7 +54,9 @@ pub(super) fn agrees_with_graphite_web(world: &World) -> Result<()> {
     }
     println!("  graphite-web: {compared} answers compared, {} differ", differences.len());
     ensure!(differences.is_empty(), "{}", differences.join("\n"));
-    tree(&up, &format!("http://{theirs}"))
+    let theirs = format!("http://{theirs}");
+    tree(&up, &theirs)?;
+    grafana::replay(&up, &theirs, end_s)
 }
 
 pub(in crate::scenarios) fn now_s() -> i64 {
@@ -83,6 +86,8 @@ fn lines(end_s: i64) -> String {
             if !is_gap {
                 let _ = writeln!(out, "web.{server}.latency {}.{} {at}", dice() / 5, dice());
             }
+            let center = if n == 1 { "par" } else { "lon" };
+            let _ = writeln!(out, "disk.used;host={server};center={center} {} {at}", dice());
         }
     }
     out
@@ -132,9 +137,12 @@ fn tree(up: &Up, theirs: &str) -> Result<()> {
                 let mut ids: Vec<_> = all
                     .iter()
                     .map(|n| (n["id"].to_string(), n["text"].to_string(), n["leaf"] == 1))
+                    // Tagged files lie in a directory that no other Graphite shows.
+                    .filter(|(id, ..)| id != "\"_tagged\"")
                     .collect();
                 ids.sort();
-                (ids, v["results"].to_string())
+                let paths = v["results"].as_array().cloned().unwrap_or_default();
+                (ids, paths.into_iter().filter(|path| path != "_tagged").collect::<Vec<_>>())
             };
             if shown(&own) != shown(&other) {
                 bail!("{path} {query}: {own} theirs {other}");

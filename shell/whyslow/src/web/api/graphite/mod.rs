@@ -1,6 +1,7 @@
 //! Graphite's HTTP API: what Grafana's Graphite data source and dashboards of it ask for.
 
 mod answer;
+mod events;
 mod find;
 mod functions;
 mod render;
@@ -31,7 +32,8 @@ pub fn router() -> Router<Arc<AppState>> {
             .route(&at("/tags/autoComplete/values"), get(tags::complete_values))
             .route(&at("/functions"), get(functions::all))
             .route(&at("/functions/{name}"), get(functions::one))
-            .route(&at("/version"), get(functions::version));
+            .route(&at("/version"), get(functions::version))
+            .route(&at("/events/get_data"), get(events::events));
     }
     router.route("/metrics/index.json", get(find::index)).route("/tags/{tag}", get(tags::values))
 }
