@@ -52,7 +52,12 @@ impl Parse for EnvoyText {
             istio_details(&mut cursor).ok_or(Reject::Incomplete("the response code details"))?;
         }
         times(&mut cursor, &mut record).ok_or(Reject::Malformed("bytes and durations"))?;
-        names(&mut cursor, &mut record).ok_or(Reject::Incomplete("the upstream host"))?;
+        let named = if istio {
+            names(&mut cursor, &mut record)
+        } else {
+            names_from_end(&mut cursor, &mut record)
+        };
+        named.ok_or(Reject::Incomplete("the upstream host"))?;
         if istio {
             istio_names(&mut cursor, &mut record);
         }
@@ -121,6 +126,28 @@ fn names<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<()> {
     Some(())
 }
 
+/// The same where nothing stands behind them: the last three are Envoy's, and are read from the
+/// end, since a client's user agent may hold quotes that Envoy does not escape.
+fn names_from_end<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) -> Option<()> {
+    record.client = client::last_forwarded(quoted(cursor)?);
+    let mut rest = cursor.rest().trim_ascii_end();
+    let mut last = || {
+        let text = rest.strip_suffix(b"\"")?;
+        let at = memchr::memmem::rfind(text, b" \"")?;
+        rest = &text[..at];
+        Some(&text[at + 2..])
+    };
+    let (server, host, id) = (last()?, last()?, last()?);
+    // The user agent is left, between its quotes.
+    rest.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    record.request_id = if id == b"-" { b"" } else { id };
+    if host != b"-" {
+        record.host = host;
+    }
+    record.server = if server == b"-" { NO_SERVER } else { server };
+    Some(())
+}
+
 /// Cluster, upstream's and downstream's addresses, server name, route.
 fn istio_names<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) {
     let told = |word: Option<&'a [u8]>| word.filter(|word| *word != b"-").unwrap_or_default();
@@ -161,6 +188,25 @@ mod tests {
         assert_eq!(r.phases.of(EdgePhase::Wait), Span::mixed(69_000));
         assert_eq!(r.phases.of(EdgePhase::Body), Span::mixed(2000));
         assert_eq!((r.client, r.end.local), (client::ip(b"10.0.1.2"), false));
+    }
+
+    #[test]
+    fn quotes_in_a_user_agent_forge_no_server() {
+        let line = |agent: &str| {
+            format!(
+                "[2026-02-06T12:14:14.655Z] \"GET / HTTP/1.1\" 200 - 0 5 1 0 \"-\" \"{agent}\" \
+                 \"id\" \"shop.example\" \"10.0.0.7:80\""
+            )
+        };
+        for agent in ["odd \"agent\" \\ x", "a\" \"b\" \"c\" \"6.6.6.6:66", "\"", ""] {
+            let r = read(&FORMAT, line(agent).leak()).unwrap();
+            assert_eq!((r.server, r.host), (&b"10.0.0.7:80"[..], &b"shop.example"[..]), "{agent}");
+            assert_eq!((r.request_id, r.total), (&b"id"[..], Span::exact(1000)));
+        }
+        let whole = line("a");
+        for end in 0..whole.len() {
+            assert!(read(&FORMAT, whole[..end].to_owned().leak()).is_err(), "{}", &whole[..end]);
+        }
     }
 
     #[test]
