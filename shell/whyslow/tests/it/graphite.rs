@@ -101,6 +101,41 @@ async fn the_tree_and_the_tags_show_every_series_where_it_belongs() {
 }
 
 #[tokio::test]
+async fn marks_are_the_events_that_dashboards_draw() {
+    let up = Up::start_with(&[], "services: {shop: {}}\n").await;
+    let at_s = whyslow_sys::clock::wall().as_millis() / 1000 - 60;
+    for (text, service) in [("v2 is out", "shop"), ("all of it", "")] {
+        let mark = json!({"text": text, "service": service,
+            "at": whyslow_model::Wall::from_millis(at_s * 1000).to_string()});
+        let (status, said) = up
+            .ask(
+                "POST",
+                "/api/v1/marks",
+                &["Content-Type: application/json"],
+                mark.to_string().as_bytes(),
+            )
+            .await;
+        assert_eq!(status, 201, "{said}");
+    }
+    let whats = |all: &Value| -> Vec<String> {
+        let mut whats: Vec<_> =
+            all.as_array().expect("a list").iter().map(|e| e["what"].to_string()).collect();
+        whats.sort();
+        whats
+    };
+    let all = get(&up, "/events/get_data?from=-6h&until=now").await;
+    assert_eq!(whats(&all), ["\"all of it\"", "\"v2 is out\""]);
+    let own = get(&up, &format!("/events/get_data?from={}&tags=shop", at_s - 1)).await;
+    assert_eq!((whats(&own), &own[0]["when"]), (vec!["\"v2 is out\"".to_owned()], &json!(at_s)));
+    assert_eq!(own[0]["tags"], json!(["mark", "shop"]));
+    assert_eq!(whats(&get(&up, "/events/get_data?tags=shop%20x&set=union").await).len(), 1);
+    assert_eq!(get(&up, "/events/get_data?tags=shop%20x").await, json!([]));
+    let before = format!("/events/get_data?from=-6h&until={}", at_s - 10);
+    assert_eq!(get(&up, &before).await, json!([]));
+    up.running.stop().await;
+}
+
+#[tokio::test]
 async fn functions_and_version_are_told_and_mistakes_are_explained() {
     let (up, _) = filled().await;
     let functions = get(&up, "/functions").await;
