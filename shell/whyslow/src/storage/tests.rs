@@ -249,7 +249,8 @@ async fn what_is_too_old_goes_and_its_roll_ups_answer_for_it() {
     };
     let total: f64 = points.iter().map(|p| p.1).sum();
     for series in select(&db, &sums) {
-        assert!(series.len() < points.len() / 2, "most are buckets by now: {}", series.len());
+        // Late in the day almost two days are kept as they came.
+        assert!(series.len() < points.len() * 3 / 5, "much is buckets by now: {}", series.len());
         assert!(series.is_sorted_by(|a, b| a.0 < b.0), "nothing is given twice");
         let sum: f64 = series.iter().map(|p| p.1).sum();
         assert!((sum - total).abs() < 1e-6 * total, "nothing is missed: {sum} {total}");
