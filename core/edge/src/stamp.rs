@@ -108,10 +108,17 @@ pub(crate) fn slashed(cursor: &mut Cursor<'_>) -> Option<Civil> {
 }
 
 /// The second that was read last, and the text it was read from.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct LastStamp {
     text: [u8; 20],
     local_s: i64,
+}
+
+impl Default for LastStamp {
+    /// Any text will do that is the date it stands for.
+    fn default() -> Self {
+        Self { text: *b"01/Jan/1970:00:00:00", local_s: 0 }
+    }
 }
 
 /// The same between brackets, `[06/Feb/2009:12:14:14.655] `, the space behind them included.
@@ -320,6 +327,8 @@ mod tests {
     fn a_remembered_second_is_the_one_that_would_be_read() {
         let mut last = LastStamp::default();
         for text in [
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0.655]",
+            "01/Jan/1970:00:00:00.655]",
             "06/Feb/2009:12:14:14.655]",
             "06/Feb/2009:12:14:14.001]",
             "06/Feb/2009:12:14:14]",
