@@ -1,8 +1,9 @@
 //! Plays the script in real time, or faster.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::script::{Conditions, Fault, conditions, fault, until_change};
 
@@ -44,11 +45,11 @@ mod tests {
     use super::*;
     use crate::demo::script::FAULTS;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn every_fault_is_told_at_its_beginning_and_at_its_end() {
         let (shop, _conditions) = watch::channel(Conditions::default());
         let (tell, mut told) = mpsc::channel(1);
-        let player = tokio::spawn(play(shop, 2000.0, tell));
+        let player = tokio::spawn(play(shop, 1.0, tell));
         for f in &FAULTS {
             let first = told.recv().await;
             assert!(matches!(first, Some(Change::Begins(b)) if b.mark == f.mark), "{first:?}");
