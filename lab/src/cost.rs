@@ -21,6 +21,7 @@ pub struct Cost {
 
 /// Runs of which the quickest counts.
 const RUNS: usize = 3;
+const RUNS_IN_TURN: usize = 7;
 /// How often a running program's memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How often a program is asked whether it has ended: wall time is known as well as this.
@@ -35,14 +36,37 @@ const LONGEST: Duration = Duration::from_secs(600);
 pub fn best(program: &Path, arguments: &[&str], input: Option<&str>) -> Result<Cost> {
     let mut best = once(program, arguments, input)?;
     for _ in 1..RUNS {
-        let next = once(program, arguments, input)?;
-        best = Cost {
-            wall_s: best.wall_s.min(next.wall_s),
-            cpu_s: best.cpu_s.min(next.cpu_s),
-            rss_mb: best.rss_mb.max(next.rss_mb),
-        };
+        best = best.or(once(program, arguments, input)?);
     }
     Ok(best)
+}
+
+/// The best of seven runs of each of two programs in turn, so that whatever else the machine does
+/// meets both. `input` is the second's standard input.
+///
+/// # Errors
+/// Where one cannot be run, or fails.
+pub fn beside(ours: (&Path, &[&str]), peer: (&Path, &[&str]), input: &str) -> Result<(Cost, Cost)> {
+    let both = || {
+        Ok::<_, anyhow::Error>((once(ours.0, ours.1, None)?, once(peer.0, peer.1, Some(input))?))
+    };
+    let mut best = both()?;
+    for _ in 1..RUNS_IN_TURN {
+        let next = both()?;
+        best = (best.0.or(next.0), best.1.or(next.1));
+    }
+    Ok(best)
+}
+
+impl Cost {
+    /// The lower times of two runs, and the higher memory.
+    fn or(self, other: Self) -> Self {
+        Self {
+            wall_s: self.wall_s.min(other.wall_s),
+            cpu_s: self.cpu_s.min(other.cpu_s),
+            rss_mb: self.rss_mb.max(other.rss_mb),
+        }
+    }
 }
 
 /// One run. Nothing else may be started meanwhile.

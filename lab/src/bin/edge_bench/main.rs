@@ -52,37 +52,27 @@ fn figures() -> Result<Vec<Figure>> {
     let ours = |file: &str, more: &[&str]| {
         best(&cost::ours()?, &[&["edge", "--quiet"], more, &[file]].concat(), None)
     };
-    let one = ["--threads", "1", "--format", "haproxy"];
-    let servers = ours(haproxy, &[&one[..], &["--by", "backend,server"]].concat())?;
-    let routes = ours(haproxy, &[&one[..], &["--by", "backend,route,code"]].concat())?;
-    let two = ["--threads", "2", "--format", "haproxy", "--by", "backend,route,code"];
-    let both = ours(haproxy, &two)?;
-    let lists = ["--threads", "1", "--format", NGINX_FORMAT, "--by", "server,route"];
-    let lists = ours(nginx, &lists)?;
-
+    let (servers, routes) = ("backend,server", "backend,route,code");
     let mut figures = vec![
-        beside(
-            "per server, one core",
-            &servers,
-            "halog -srv",
-            peer("halog", &["-srv"], haproxy)?,
-            1.5,
-        ),
-        beside(
+        in_turn("per server, one core", ("haproxy", servers), ("halog", "-srv"), haproxy, 1.5)?,
+        in_turn(
             "backend, route, code, percentiles, one core",
-            &routes,
-            "halog -ua",
-            peer("halog", &["-ua"], haproxy)?,
+            ("haproxy", routes),
+            ("halog", "-ua"),
+            haproxy,
             5.0,
-        ),
-        beside(
+        )?,
+        in_turn(
             "nginx upstream lists, server, route, one core",
-            &lists,
-            "mawk",
-            peer("mawk", &[MAWK_NGINX], nginx)?,
+            (NGINX_FORMAT, "server,route"),
+            ("mawk", MAWK_NGINX),
+            nginx,
             4.0,
-        ),
+        )?,
     ];
+    let by =
+        |threads| ours(haproxy, &["--threads", threads, "--format", "haproxy", "--by", routes]);
+    let (routes, both) = (by("1")?, by("2")?);
     figures.push(beside(
         "backend, route, code, percentiles, one core",
         &routes,
@@ -108,8 +98,26 @@ fn figures() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Ours beside a peer's: processor seconds over the same file, the best of three each. Unlike wall
-/// time they do not hold what else the machine was doing.
+/// A report of ours, by a format and keys, and a peer's with one argument, over the same file.
+fn in_turn(
+    what: &str,
+    (format, by): (&str, &str),
+    (name, argument): (&'static str, &str),
+    file: &str,
+    times: f64,
+) -> Result<Figure> {
+    let ours = cost::ours()?;
+    let arguments = ["edge", "--quiet", "--threads", "1", "--format", format, "--by", by, file];
+    let Some(path) = cost::found(name) else {
+        println!("{name} is missing: apt-get install {}", cost::package(name));
+        return Ok(beside(what, &best(&ours, &arguments, None)?, name, None, times));
+    };
+    let (ours, peer) = cost::beside((&ours, &arguments), (&path, &[argument]), file)?;
+    Ok(beside(what, &ours, name, Some(peer), times))
+}
+
+/// Ours beside a peer's: processor seconds over the same file. Unlike wall time they do not hold
+/// what else the machine was doing.
 fn beside(what: &str, ours: &Cost, name: &'static str, peer: Option<Cost>, times: f64) -> Figure {
     let peer_s = peer.as_ref().map(|cost| cost.cpu_s);
     Figure {
@@ -120,16 +128,6 @@ fn beside(what: &str, ours: &Cost, name: &'static str, peer: Option<Cost>, times
         wanted: format!("{times} × faster than {name}"),
         // What could not be measured does not hold.
         holds: peer_s.is_some_and(|s| ours.cpu_s * times <= s),
-    }
-}
-
-fn peer(program: &str, arguments: &[&str], file: &str) -> Result<Option<Cost>> {
-    match cost::found(program) {
-        Some(path) => best(&path, arguments, Some(file)).map(Some),
-        None => {
-            println!("{program} is missing: apt-get install {}", cost::package(program));
-            Ok(None)
-        }
     }
 }
 
