@@ -46,10 +46,13 @@ pub fn best(program: &Path, arguments: &[&str], input: Option<&str>) -> Result<C
 ///
 /// # Errors
 /// Where one cannot be run, or fails.
-pub fn beside(ours: (&Path, &[&str]), peer: (&Path, &[&str]), input: &str) -> Result<(Cost, Cost)> {
-    let both = || {
-        Ok::<_, anyhow::Error>((once(ours.0, ours.1, None)?, once(peer.0, peer.1, Some(input))?))
-    };
+pub fn beside(
+    ours: (&Path, &[&str]),
+    peer: (&Path, &[&str]),
+    input: Option<&str>,
+) -> Result<(Cost, Cost)> {
+    let both =
+        || Ok::<_, anyhow::Error>((once(ours.0, ours.1, None)?, once(peer.0, peer.1, input)?));
     let mut best = both()?;
     for _ in 1..RUNS_IN_TURN {
         let next = both()?;

@@ -49,9 +49,6 @@ fn figures() -> Result<Vec<Figure>> {
     let haproxy = edge_logs::haproxy(directory, LINES).context("making the HAProxy log")?;
     let nginx = edge_logs::nginx(directory, LINES).context("making the nginx log")?;
     let (haproxy, nginx) = (haproxy.as_str(), nginx.as_str());
-    let ours = |file: &str, more: &[&str]| {
-        best(&cost::ours()?, &[&["edge", "--quiet"], more, &[file]].concat(), None)
-    };
     let (servers, routes) = ("backend,server", "backend,route,code");
     let mut figures = vec![
         in_turn("per server, one core", ("haproxy", servers), ("halog", "-srv"), haproxy, 1.5)?,
@@ -70,9 +67,9 @@ fn figures() -> Result<Vec<Figure>> {
             4.0,
         )?,
     ];
-    let by =
-        |threads| ours(haproxy, &["--threads", threads, "--format", "haproxy", "--by", routes]);
-    let (routes, both) = (by("1")?, by("2")?);
+    let (program, rest) = (cost::ours()?, ["--format", "haproxy", "--by", routes, haproxy]);
+    let by = |threads| [&["edge", "--quiet", "--threads", threads], &rest[..]].concat();
+    let (routes, both) = cost::beside((&program, &by("1")), (&program, &by("2")), None)?;
     figures.push(beside(
         "backend, route, code, percentiles, one core",
         &routes,
@@ -112,7 +109,7 @@ fn in_turn(
         println!("{name} is missing: apt-get install {}", cost::package(name));
         return Ok(beside(what, &best(&ours, &arguments, None)?, name, None, times));
     };
-    let (ours, peer) = cost::beside((&ours, &arguments), (&path, &[argument]), file)?;
+    let (ours, peer) = cost::beside((&ours, &arguments), (&path, &[argument]), Some(file))?;
     Ok(beside(what, &ours, name, Some(peer), times))
 }
 
