@@ -257,7 +257,8 @@ impl Report {
         }
     }
 
-    /// Counts one request.
+    /// Counts one request. All records of a report are read with one [`crate::format::Scratch`]:
+    /// their places are known by its numbers.
     #[inline]
     pub fn handle_record(&mut self, record: &Record<'_>) {
         self.parsed += 1;
