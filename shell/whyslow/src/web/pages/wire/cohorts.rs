@@ -23,7 +23,7 @@ pub(super) fn section(wire: &Wire, span: &Span, names: Names<'_>) -> Markup {
     let by = by.unwrap_or(wire.filter.by);
     let word = COHORTS.into_iter().find(|(d, ..)| *d == by).map_or("cohort", |(.., label)| label);
     let switch = html! {
-        nav.range aria-label="Cohorts by" {
+        nav.range.tabs aria-label="Cohorts by" {
             @for (dimension, _, label) in COHORTS {
                 a href=(span.link(&wire.filter.told_by(dimension).path("/wire"))) aria-current=[(dimension == by).then_some("true")] { "by " (label) }
             }
@@ -130,6 +130,8 @@ fn label(wire: &Wire, line: &Line, span: &Span, names: Names<'_>) -> Markup {
 
 fn figures(totals: &Totals, hot: bool, top: f64) -> Markup {
     let medians = medians(totals);
+    // What is abnormal may be fewer than half of them, and the middle one none.
+    let p90 = |i: usize| quantile_ms([&totals.server, &totals.network, &totals.client][i], 0.9);
     let blame = most(&totals.blame);
     let marked = blame.filter(|_| hot).and_then(|(word, _)| part(word));
     html! {
@@ -137,7 +139,10 @@ fn figures(totals: &Totals, hot: bool, top: f64) -> Markup {
         td.n.bad[hot] { (big(totals.slow)) }
         td.n.bad[hot] { @if totals.slow > 0 { (percent(share(totals.slow, totals.handshakes))) } }
         @for (i, ms) in medians.into_iter().enumerate() {
-            td.n.bad[marked == Some(i)] { (ms.map_or_else(|| "–".to_owned(), column_ms)) }
+            td.n.bad[marked == Some(i)] {
+                (ms.map_or_else(|| "–".to_owned(), column_ms))
+                @if let Some(p90) = p90(i).filter(|_| marked == Some(i)) { br; small { "p90 " (column_ms(p90)) } }
+            }
         }
         td.cw { (parts(medians, marked, top)) }
         td { @if let Some((word, n)) = blame {

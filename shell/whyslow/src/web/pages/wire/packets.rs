@@ -6,6 +6,7 @@ use super::{Wire, name};
 use crate::web::pages::figures::{counted, lasted, percent, visible};
 use crate::web::pages::frame::{section as framed, shape};
 use crate::web::pages::model::edge::lead::big;
+use crate::web::pages::model::wire::filter::Field;
 use crate::web::pages::model::wire::rings::{Ring, rate, size};
 use crate::web::pages::model::wire::sum::Capture;
 use crate::web::pages::when::Span;
@@ -13,7 +14,7 @@ use crate::web::pages::when::Span;
 /// The section.
 pub(super) fn section(wire: &Wire, span: &Span) -> Markup {
     let capture = wire.capture;
-    let note = match wire.seen.taps.len() {
+    let note = match taps(wire).count() {
         0 => "no tap in this range".to_owned(),
         n => format!(
             "{}, {} to {}",
@@ -29,7 +30,7 @@ pub(super) fn section(wire: &Wire, span: &Span) -> Markup {
             div { dt { "Data complete" } dd.bad[!capture.is_whole()] { (complete(capture)) } }
             div { dt { "Kept for good" } dd { "packets of " (big(wire.seen.with_packets)) (if wire.seen.with_packets == 1 { " connection" } else { " connections" }) } }
         }
-        @if wire.seen.taps.len() > 1 { (by_tap(wire)) }
+        @if taps(wire).count() > 1 { (by_tap(wire)) }
     };
     html! {
         div.cols {
@@ -37,6 +38,12 @@ pub(super) fn section(wire: &Wire, span: &Span) -> Markup {
             (rings(&wire.seen.rings, span))
         }
     }
+}
+
+/// The taps that are looked at.
+fn taps(wire: &Wire) -> impl Iterator<Item = &String> {
+    let chosen = wire.filter.get(Field::Tap);
+    wire.seen.taps.iter().filter(move |tap| chosen.is_none_or(|chosen| chosen == **tap))
 }
 
 /// The recorders' rings as they are now.
@@ -94,7 +101,7 @@ fn by_tap(wire: &Wire) -> Markup {
     html! {
         div.tw tabindex="0" role="region" aria-label="Packets by tap" { table {
             thead { tr { th { "Tap" } th.n { "Packets" } th.n { "Dropped" } th.n { "Blind windows" } } }
-            tbody { @for tap in &wire.seen.taps {
+            tbody { @for tap in taps(wire) {
                 @let own = wire.seen.windows.iter().filter(|(of, _)| **of == **tap);
                 @let capture = Capture::of(own.map(|(_, window)| window));
                 tr {

@@ -181,7 +181,8 @@ fn concentrated(all: &Totals, cohorts: &[Line]) -> Option<String> {
     }
     let names: Vec<String> = first.iter().map(|line| cell_words(&line.cell)).collect();
     let verb = if names.len() == 1 { "holds" } else { "hold" };
-    Some(format!("{} {verb} {} of them.", names.join(" and "), percent(held)))
+    let share = if held >= 1.0 { "all".to_owned() } else { percent(held) };
+    Some(format!("{} {verb} {share} of them.", names.join(" and ")))
 }
 
 /// A cell as a sentence names it.
