@@ -1,6 +1,7 @@
 //! `GET /api/v1/wire/triggers`: how the logs fare in which incidents are looked for, and what the
 //! last lines were that told of some.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -29,6 +30,7 @@ struct Trigger {
     /// Why nothing is read.
     problem: Option<String>,
     lines: Lines,
+    incidents: Incidents,
     /// Lines that journald said it threw away.
     dropped: u64,
     /// Times that lines may have been lost.
@@ -47,6 +49,14 @@ struct Lines {
     odd: u64,
     other: u64,
     unreadable: u64,
+}
+
+/// What became of the incidents that lines told of.
+#[derive(Debug, Serialize)]
+struct Incidents {
+    kept: u64,
+    /// By why.
+    not_kept: BTreeMap<&'static str, u64>,
 }
 
 /// A line that told of an incident.
@@ -79,7 +89,7 @@ pub async fn list(State(state): State<Arc<AppState>>) -> Json<Document> {
 }
 
 fn trigger(of: TriggerStatus) -> Trigger {
-    let TriggerStatus { name, input, cause, since, counts, problem, odd, recent } = of;
+    let TriggerStatus { name, input, cause, since, counts, fates, problem, odd, recent } = of;
     let lines = Lines {
         matched: counts.matched,
         faster: counts.faster,
@@ -88,8 +98,20 @@ fn trigger(of: TriggerStatus) -> Trigger {
         unreadable: counts.unreadable,
     };
     let matches = recent.into_iter().rev().map(matched).collect();
-    let (dropped, gaps) = (counts.dropped, counts.gaps);
-    Trigger { name, input, cause, since, problem, lines, dropped, gaps, odd_line: odd, matches }
+    let incidents = Incidents { kept: fates.kept, not_kept: fates.not_kept };
+    Trigger {
+        name,
+        input,
+        cause,
+        since,
+        problem,
+        lines,
+        incidents,
+        dropped: counts.dropped,
+        gaps: counts.gaps,
+        odd_line: odd,
+        matches,
+    }
 }
 
 fn matched(of: Match) -> Matched {

@@ -1,5 +1,6 @@
 //! One incident: whose packets are wanted, from when to when, and why.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +49,24 @@ impl Incident {
 
 /// What became of an incident, for whoever noticed it; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Fate(Arc<Mutex<Became>>);
+pub struct Fate {
+    became: Arc<Mutex<Became>>,
+    /// Where it is counted.
+    fates: Fates,
+}
+
+/// What became of many incidents, for whoever noticed them; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Fates(Arc<Mutex<FateCounts>>);
+
+/// Incidents by what became of them; those that wait are in none of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FateCounts {
+    /// Incidents with files.
+    pub kept: u64,
+    /// Incidents without one, by why.
+    pub not_kept: BTreeMap<&'static str, u64>,
+}
 
 /// What became of an incident.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,11 +88,46 @@ pub enum Became {
 impl Fate {
     /// What became of it until now.
     pub fn read(&self) -> Became {
+        self.became.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What became of it on one interface gives way to what becomes of it on the next.
+    pub(super) fn is(&self, became: Became) {
+        let mut known = self.became.lock().unwrap_or_else(PoisonError::into_inner);
+        self.fates.recount(&known, &became);
+        *known = became;
+    }
+}
+
+impl Fates {
+    /// The fate of one more.
+    pub fn one(&self) -> Fate {
+        Fate { became: Arc::default(), fates: self.clone() }
+    }
+
+    /// How many had which until now.
+    pub fn read(&self) -> FateCounts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn is(&self, became: Became) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = became;
+    fn recount(&self, was: &Became, is: &Became) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = counts.of(was) {
+            *n -= 1;
+        }
+        if let Some(n) = counts.of(is) {
+            *n += 1;
+        }
+    }
+}
+
+impl FateCounts {
+    fn of(&mut self, became: &Became) -> Option<&mut u64> {
+        match became {
+            Became::Waiting => None,
+            Became::Kept { .. } => Some(&mut self.kept),
+            Became::NotKept(why) => Some(self.not_kept.entry(why).or_default()),
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use whyslow_wire::evidence::spool::Kept;
 use whyslow_wire::plan::{REST, RETIRE};
 
 pub use counted::EvidenceCounts;
-pub use incident::{Became, Ends, Fate, Incident};
+pub use incident::{Became, Ends, Fate, FateCounts, Fates, Incident};
 pub use logs::{Match, TriggerCounts, TriggerStatus};
 pub use take::{Taken, TakenFile};
 

@@ -114,6 +114,7 @@ impl LogTaker {
             to: Some(ended.after(within + window)),
             cause: self.config.cause.as_deref().map(Arc::from),
             quote: Some(quote.clone()),
+            fate: self.told.fate(),
             ..Incident::of(Trigger::Log, ends, began.before(window), now, text)
         };
         let (client, duration) = (ends.client(), told.duration);
@@ -346,12 +347,19 @@ mod tests {
         }
         taker.settle();
         let status = taker.told.status(&taker.config);
+        let taken = &taker.shared.noticed.lock().unwrap()[0].incident;
+        taken.fate.is(Became::NotKept("disk"));
+        let kept = Became::Kept { files: vec!["a.pcapng".to_owned()], candidates: 2 };
+        taken.fate.is(kept);
+        let fates = taker.told.status(&taker.config).fates;
+        assert_eq!((fates.kept, fates.not_kept["disk"]), (1, 0), "the last word counts");
         let became: Vec<Became> = status.recent.into_iter().map(|one| one.became).collect();
         let rate = Became::NotKept("rate");
         let expected = [Became::Waiting, Became::Waiting, rate.clone(), rate.clone(), rate];
         assert_eq!((became.as_slice(), status.counts.matched), (&expected[..], 5));
         let counts = taker.shared.counted.read();
         assert_eq!(counts.not_kept, BTreeMap::from([((Arc::from("lb_slow"), "rate"), 3)]));
+        assert_eq!((status.fates.kept, status.fates.not_kept), (0, BTreeMap::from([("rate", 3)])));
     }
 
     #[test]

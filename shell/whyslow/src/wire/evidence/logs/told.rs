@@ -8,7 +8,7 @@ use std::time::Duration;
 use whyslow_model::Wall;
 use whyslow_model::limits::WIRE_TRIGGER_RECENT_MAX;
 
-use super::super::incident::{Became, Ends, Fate};
+use super::super::incident::{Became, Ends, Fate, FateCounts, Fates};
 use crate::config::LogTrigger;
 
 /// What became of the lines of a log since it is followed.
@@ -64,6 +64,8 @@ pub struct TriggerStatus {
     pub since: Wall,
     /// What was counted.
     pub counts: TriggerCounts,
+    /// What became of the incidents that lines told of.
+    pub fates: FateCounts,
     /// Why nothing is read, where something stands in the way.
     pub problem: Option<String>,
     /// The last line that said what cannot be, harmless to print.
@@ -80,6 +82,7 @@ pub(super) struct Told(Arc<Mutex<Known>>);
 struct Known {
     since: Wall,
     counts: TriggerCounts,
+    fates: Fates,
     problem: Option<String>,
     odd: Option<String>,
     recent: VecDeque<(Match, Fate)>,
@@ -87,9 +90,9 @@ struct Known {
 
 impl Told {
     pub(super) fn new(since: Wall) -> Self {
-        let counts = TriggerCounts::default();
-        let recent = VecDeque::new();
-        Self(Arc::new(Mutex::new(Known { since, counts, problem: None, odd: None, recent })))
+        let (counts, fates, recent) = (TriggerCounts::default(), Fates::default(), VecDeque::new());
+        let known = Known { since, counts, fates, problem: None, odd: None, recent };
+        Self(Arc::new(Mutex::new(known)))
     }
 
     pub(super) fn problem(&self, problem: Option<String>) {
@@ -102,6 +105,11 @@ impl Told {
 
     pub(super) fn add(&self, counts: &TriggerCounts) {
         self.update(|known| known.counts.add(counts));
+    }
+
+    /// The fate of one more incident.
+    pub(super) fn fate(&self) -> Fate {
+        self.update(|known| known.fates.one())
     }
 
     pub(super) fn matched(&self, one: Match, fate: Fate) {
@@ -121,6 +129,7 @@ impl Told {
             cause: config.cause().to_owned(),
             since: known.since,
             counts: known.counts,
+            fates: known.fates.read(),
             problem: known.problem.clone(),
             odd: known.odd.clone(),
             recent: known.recent.iter().map(recent).collect(),
