@@ -209,6 +209,12 @@ await test("the wire says who waits, and every click narrows the page", () =>
     must((await page.locator("main").innerText()).includes("client think"), "no gap is marked");
     must((await page.locator("main").innerText()).includes("accept queue full"), "no cause of the SYNs without an answer");
     must(!(await page.locator("main").innerText()).includes("app7"), "the edge's findings are on the wire's page");
+    const logs = page.locator("section", { has: page.locator("#triggers") }).last();
+    const [blind, followed] = await logs.locator("tbody tr").allInnerTexts();
+    must(blind.includes("handshakes") && blind.includes("there is no file"), `no trouble is told: ${blind}`);
+    must(followed.includes("lb_slow") && followed.includes("not in the ring"), `what is not kept is not told: ${followed}`);
+    const single = await page.locator("section", { has: page.locator("#single") }).last().innerText();
+    must(["on eth0", "on eth1", "4 times what 99 of 100"].every((said) => single.includes(said)), `the limits are not told: ${single}`);
     await Promise.all([page.waitForURL(/asn=64501/), cohorts.locator("tr.hot a").first().click()]);
     const [narrowed] = (await cohorts.locator("tbody td:nth-child(2)").allInnerTexts()).map(number);
     must(narrowed > 0 && narrowed < whole, "the page was not narrowed");

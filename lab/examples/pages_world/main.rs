@@ -7,26 +7,40 @@ mod edge;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use whyslow::config::{Current, Origin};
+use whyslow::config::{Current, Origin, WireTap};
 use whyslow::edge::Edge;
 use whyslow::live::{Event, Live, RunEvent};
 use whyslow::storage::{Batch, Db, StoreOptions, StoredRun};
 use whyslow::web::access::Access;
 use whyslow::web::server;
 use whyslow::web::state::AppState;
+use whyslow::wire::evidence;
 use whyslow_model::observation::{Cohort, Evidence, EvidenceKind, Locus, Plane};
 use whyslow_model::{Labels, Observation, Phase, Sample, Wall};
 use whyslow_probe::run::{Outcome, Run};
 
-const CONFIG: &str = "
+const CONFIG: &str = r"
 asn: [networks.csv]
 vantage: {name: lon1, country: GB, asn: 64500}
 edge:
   - {name: lb1, input: 'file:lb1.log', format: haproxy, time_zone: UTC, service: shop}
   - {name: lb2, input: 'file:not-there/lb2.log', format: nginx, service: shop}
+wire:
+  - {interface: eth0, ports: [443], service: shop, slow: {total: 300ms, client: 250ms, times_p99: 4}}
+  - {interface: eth1, ports: [443], service: shop, slow: {total: 400ms}}
+triggers:
+  - name: lb_slow
+    input: 'file:slow.log'
+    regex: '^(?<client_ip>\S+) (?<duration_ms>\d+)'
+    slow: 400ms
+  - name: handshakes
+    input: 'file:not-there/tls.log'
+    regex: '(?<client_ip>[0-9.]+):(?<client_port>\d+) SSL handshake failure'
+    cause: handshake_failure
 services:
   shop:
     owner: web
@@ -154,12 +168,13 @@ async fn main() -> anyhow::Result<()> {
     std::fs::write(&config, if seeded { CONFIG } else { "vantage: {name: lon1}\n" })?;
     std::fs::write(dir.path().join("networks.csv"), NETWORKS)?;
     std::fs::write(dir.path().join("lb1.log"), edge::log(now_ms()))?;
+    let slow_log = std::fs::File::create(dir.path().join("slow.log"))?;
     let data = dir.path().join("data");
     let origin = Origin { file: Some(config), data: Some(data.clone()), ..Origin::default() };
     let current = Arc::new(Current::open(origin).map_err(|e| anyhow::anyhow!("{e}"))?);
     let db = Db::open(&data, StoreOptions::default())?;
     if seeded {
-        fill(&db).await?;
+        fill(&db, &current.config().wire).await?;
     }
     let live = Live::default();
     let (_stop, stopping) = tokio::sync::watch::channel(false);
@@ -174,6 +189,8 @@ async fn main() -> anyhow::Result<()> {
     );
     let world = whyslow::pipeline::edge_world(&state, whyslow_edge::detect::Options::default());
     state.edge = Arc::new(Edge::start(&state.config(), world));
+    let (wire, seed) = (Arc::clone(&state.wire), state.db.seed());
+    state.evidence = Arc::new(evidence::Evidence::start(&state.config(), wire, &data, seed));
     let state = Arc::new(state);
     state.read_asn();
     let listener = tokio::net::TcpListener::bind(listen).await?;
@@ -181,7 +198,7 @@ async fn main() -> anyhow::Result<()> {
     let router = server::router(&state);
     let serving = tokio::spawn(server::serve(listener.into(), router, stopping));
     if seeded {
-        tokio::spawn(go_on(db, live));
+        tokio::spawn(go_on(db, live, slow_log));
     }
     serving.await?;
     Ok(())
@@ -195,7 +212,7 @@ const NETWORKS: &str = "203.0.113.0,203.0.113.255,64496,GB,Corvex CDN
 ";
 
 /// A day of runs, and two marks.
-async fn fill(db: &Db) -> anyhow::Result<()> {
+async fn fill(db: &Db, taps: &[WireTap]) -> anyhow::Result<()> {
     let now = now_ms();
     for kind in &KINDS {
         let mut batch = Batch::default();
@@ -218,15 +235,20 @@ async fn fill(db: &Db) -> anyhow::Result<()> {
     ];
     db.append(Batch { observations: marks, ..Batch::default() }).await?;
     edge::fill(db, now).await?;
-    wire::fill(db, now).await
+    wire::fill(db, taps, now).await
 }
 
-/// One run a second of the first service, told to whoever listens.
-async fn go_on(db: Db, live: Live) {
+/// One run a second of the first service, told to whoever listens; and of the log that is searched
+/// for incidents a line.
+async fn go_on(db: Db, live: Live, mut slow_log: std::fs::File) {
     let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
     for kind in KINDS.iter().cycle() {
         tick.tick().await;
         let now = now_ms();
+        let took_ms = now / 1000 % 10 * 50;
+        if writeln!(slow_log, "198.51.100.7 {took_ms} GET /<script>").is_err() {
+            return;
+        }
         let Some(run) = run(kind, now, now) else { continue };
         let mut batch = Batch::default();
         add(&mut batch, kind, &run);

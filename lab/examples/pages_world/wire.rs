@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use whyslow::config::WireTap;
+use whyslow::config::slow::Slow;
 use whyslow::demo::wire::{Course, Dice, Ends, Frame, frames};
 use whyslow::storage::{Batch, Db, EdgeBatch, WireBatch, WireEvent, WireKind};
 use whyslow_model::Wall;
@@ -42,11 +44,12 @@ struct Tap {
     batch: Batch,
 }
 
-/// Fills the store; `now_ms` is the present.
-pub(super) async fn fill(db: &Db, now_ms: i64) -> anyhow::Result<()> {
+/// Fills the store with what taps judge that are configured so; `now_ms` is the present.
+pub(super) async fn fill(db: &Db, taps: &[WireTap], now_ms: i64) -> anyhow::Result<()> {
     let now_s = now_ms / 1000;
     for (n, (name, server)) in TAPS.into_iter().enumerate() {
-        let mut tap = Tap::new(name);
+        let own = taps.iter().find(|tap| tap.interface == name).map(|tap| tap.slow.clone());
+        let mut tap = Tap::new(name, &own.unwrap_or_default());
         let mut waiting: VecDeque<Frame> = VecDeque::new();
         let mut dice = Dice(n as u64 + 5);
         for second in (now_s - BEGAN_S)..now_s {
@@ -101,15 +104,17 @@ fn course(dice: &mut Dice, server: SocketAddr, second: i64, now_s: i64) -> Cours
 }
 
 impl Tap {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, slow: &Slow) -> Self {
         let options = detect::Options {
             service: Some("shop".to_owned()),
             host: Some("web1".to_owned()),
             ..detect::Options::default()
         };
+        let (judge, times_p99) = slow.judge();
+        let judged = watch::Options { judge, times_p99, ..watch::Options::default() };
         Self {
             name: Arc::from(name),
-            watch: Watch::new(watch::Options::default(), Seed(1)),
+            watch: Watch::new(judged, Seed(1)),
             windows: Windows::new(Duration::from_secs(60)),
             detectors: Detectors::new(options),
             kept: 0,

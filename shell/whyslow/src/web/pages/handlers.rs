@@ -58,6 +58,7 @@ impl FromRef<Arc<AppState>> for Material {
             db: state.db.clone(),
             edge: Arc::clone(&state.edge),
             wire: Arc::clone(&state.wire),
+            evidence: Arc::clone(&state.evidence),
             config: Arc::clone(&snapshot.config),
             added: snapshot.added.clone(),
             asn: state.asn(),

@@ -23,6 +23,7 @@ use crate::config::{Config, PlannedCheck};
 use crate::edge::Edge;
 use crate::storage::{Db, ObservationFilter, PageRequest, StorageError};
 use crate::wire::Wire;
+use crate::wire::evidence::Evidence;
 
 /// What a page is made from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Material {
     pub edge: Arc<Edge>,
     /// The interfaces that are recorded.
     pub wire: Arc<Wire>,
+    /// The packets of what was noticed on them.
+    pub evidence: Arc<Evidence>,
     /// The configuration as it is now.
     pub config: Arc<Config>,
     /// Whose addresses are.

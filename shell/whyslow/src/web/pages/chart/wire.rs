@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::x;
 use crate::web::pages::figures::scale;
+use crate::web::pages::model::wire::limits::Line;
 use crate::web::pages::when::Span;
 
 const HEIGHT: f64 = 168.0;
@@ -22,13 +23,18 @@ pub struct Dot {
 /// Whom handshakes wait for, in the order of the key.
 pub const BLAMES: [&str; 5] = ["server", "network", "client", "unknown", "none"];
 
-/// Single handshakes by time and duration, each by shape and shade whose time it was.
-pub fn scatter(span: &Span, dots: &[Dot], slow_ms: f64) -> Markup {
-    let slowest = dots.iter().map(|d| d.total_ms).fold(slow_ms * 2.0, f64::max);
-    let fastest = dots.iter().map(|d| d.total_ms).fold(slow_ms / 2.0, f64::min).max(0.1);
+/// Single handshakes by time and duration, each by shape and shade whose time it was, and the limits
+/// of the whole, the lowest first.
+pub fn scatter(span: &Span, dots: &[Dot], limits: &[Line]) -> Markup {
+    let ends = |factor: f64| {
+        dots.iter().map(|d| d.total_ms).chain(limits.iter().map(move |line| line.ms * factor))
+    };
+    let fastest = ends(0.5).fold(f64::INFINITY, f64::min).clamp(0.1, 1e9);
+    let slowest = ends(2.0).fold(fastest * 4.0, f64::max);
     let decades = (slowest / fastest).log10().max(0.3);
     let y = |ms: f64| 6.0 + (HEIGHT - 12.0) * (1.0 - (ms.max(fastest) / fastest).log10() / decades);
     let lines = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0];
+    let lines = lines.into_iter().filter(|ms| (fastest..=slowest).contains(ms));
     let slow = dots.iter().filter(|d| d.blame != "none").count();
     let says = format!(
         "Single handshakes by time and duration on a logarithmic scale: {} are drawn, {slow} of them slow",
@@ -36,14 +42,18 @@ pub fn scatter(span: &Span, dots: &[Dot], slow_ms: f64) -> Markup {
     );
     html! {
         svg.p width="100%" height=(HEIGHT) role="img" aria-label=(says) {
-            @for ms in lines.into_iter().filter(|ms| *ms >= fastest && *ms <= slowest) {
-                line.gridl x1="0" x2="100%" y1=(figure(y(ms))) y2=(figure(y(ms))) { }
-                text.y x="0" y=(figure(y(ms) + 4.0)) { (scale(ms)) }
+            @for ms in lines.clone() { line.gridl x1="0" x2="100%" y1=(figure(y(ms))) y2=(figure(y(ms))) { } }
+            @for limit in limits {
+                line.mk x1="0" x2="100%" y1=(figure(y(limit.ms))) y2=(figure(y(limit.ms))) stroke-dasharray="2 3" { }
             }
-            line.mk x1="0" x2="100%" y1=(figure(y(slow_ms))) y2=(figure(y(slow_ms))) stroke-dasharray="2 3" { }
+            @for ms in lines { text.y x="0" y=(figure(y(ms) + 4.0)) { (scale(ms)) } }
             // Slow ones last, so that they lie on top.
             @for dot in dots.iter().filter(|d| d.blame == "none").chain(dots.iter().filter(|d| d.blame != "none")) {
                 svg x={ (figure(x(span, dot.at_ms) / 10.0)) "%" } y=(figure(y(dot.total_ms))) overflow="visible" { (shape(&dot.blame)) }
+            }
+            @for limit in limits {
+                // Not at the ends: at the left is the scale of a narrow screen, at the right the newest.
+                text.halo.ti x="25%" y=(figure(y(limit.ms) - 4.0)) { (limit.label) }
             }
         }
     }

@@ -1,7 +1,6 @@
 //! The pictures of `/wire`: single handshakes, and all of them by time and duration.
 
 use maud::{Markup, html};
-use whyslow_wire::anatomy::SLOW;
 use whyslow_wire::row::Cell;
 
 use super::{Names, Wire, handshake_path, name};
@@ -20,10 +19,6 @@ use crate::web::pages::when::{Span, rfc3339};
 /// Handshakes listed below the picture of single ones.
 const LISTED: usize = 50;
 
-fn slow_ms() -> f64 {
-    SLOW.as_secs_f64() * 1000.0
-}
-
 /// Single handshakes that are kept, by time and duration.
 pub(super) fn scatter_section(wire: &Wire, span: &Span, names: Names<'_>) -> Markup {
     let (newest, slowest) = (&wire.seen.newest, &wire.seen.slowest);
@@ -36,19 +31,26 @@ pub(super) fn scatter_section(wire: &Wire, span: &Span, names: Names<'_>) -> Mar
             Some(Dot { at_ms: event.at.as_millis(), total_ms, blame: event.word.clone() })
         })
         .collect();
-    let note = format!(
+    let mut note = format!(
         "{} of {} that are kept, the newest and the slowest; slow and failed ones are kept, and a \
          sample of the others; log scale",
         big(dots.len() as u64),
         big(newest.of)
     );
+    if let Some(oldest) = newest.events.last()
+        && (newest.events.len() as u64) < newest.of
+    {
+        let at = span.clock_s(oldest.at.as_millis());
+        note.push_str(&format!("; before {at} the slowest alone"));
+    }
     let content = html! {
         @if dots.is_empty() { p.note { "No single handshake is kept of this range." } }
         @else {
             figure.yax data-chart="" data-from=(span.from_ms) data-to=(span.to_ms) {
-                (scatter(span, &dots, slow_ms()))
+                (scatter(span, &dots, &wire.seen.limits.lines()))
                 (axis_plot(span, 84.0))
             }
+            p.note { (wire.seen.limits.sentence()) }
             (list(wire, span, names))
         }
     };
@@ -87,20 +89,25 @@ pub(super) fn heat_section(wire: &Wire, span: &Span) -> Markup {
         extent_of(bins.iter().map(|b| &b.totals.total)),
     );
     let columns: Vec<_> = bins.iter().map(|b| (b.from_ms, b.to_ms, b.is_gap())).collect();
+    let lowest = wire.seen.limits.lines().into_iter().next();
+    let over_ms = lowest.as_ref().map(|line| line.ms);
     let width = bins.get(1).or_else(|| bins.first()).map_or(0, |b| b.to_ms - b.from_ms);
     let what = if cell == Cell::All { "All handshakes" } else { "Handshakes that fit" };
-    let note = format!(
+    let mut note = format!(
         "complete ones, by time and duration; bins of {}, log scale; hatched where nobody saw",
         limit(u64::try_from(width).unwrap_or(0))
     );
+    if let Some(line) = lowest {
+        note.push_str(&format!("; {}", line.label));
+    }
     let content = html! {
         figure.yax data-chart="" data-from=(span.from_ms) data-to=(span.to_ms) {
-            (heat_of(span, &columns, &map, Some(slow_ms()), (what, "handshake")))
+            (heat_of(span, &columns, &map, over_ms, (what, "handshake")))
             (axis_plot(span, 84.0))
         }
         (table(&bins, what, span))
     };
-    section("heat", what, &note, Some(heat_key(Some(slow_ms()))), &content)
+    section("heat", what, &note, Some(heat_key(over_ms)), &content)
 }
 
 /// The table behind the heat map: one row a bin, each a link to its stretch of time.

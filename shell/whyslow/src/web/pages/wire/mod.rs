@@ -9,6 +9,7 @@ mod packets;
 pub mod read;
 mod silence;
 mod start;
+mod triggers;
 
 use maud::{Markup, html};
 use whyslow_model::reading::{Finding, Reading};
@@ -20,10 +21,12 @@ use super::frame::{Frame, page, service_path, state};
 use super::model::edge::lead::cells;
 use super::model::wire::filter::{Field, Filter};
 use super::model::wire::lead::{Facts, Lead, lead, worst_first};
+use super::model::wire::limits::Limits;
 use super::model::wire::rings::Ring;
 use super::model::wire::sum::{Capture, Line, Taken, lines, of};
-use super::when::{Span, rfc3339};
+use super::when::{Span, escaped, rfc3339};
 use crate::storage::{WireEvent, WireEventPage};
+use crate::wire::evidence::TriggerStatus;
 
 pub use handlers::router;
 pub use start::start;
@@ -54,6 +57,10 @@ pub struct Seen {
     pub with_packets: u64,
     /// The recorders' rings as they are now.
     pub rings: Vec<Ring>,
+    /// From when on handshakes of the taps are slow.
+    pub limits: Limits,
+    /// The logs in which incidents are looked for, as they are now.
+    pub triggers: Vec<TriggerStatus>,
     /// Findings of the range.
     pub findings: Vec<Finding>,
     /// Readings of the range.
@@ -123,6 +130,7 @@ impl Wire {
             (silence::unanswered(self, span))
             (silence::endings(self, span))
             (packets::section(self, span))
+            (triggers::section(&self.seen.triggers, span))
             (findings::section(&self.seen.findings, &self.seen.readings, &address_of, span))
         };
         page(frame, None, &content)
@@ -202,6 +210,11 @@ fn value_words(field: Field, value: &str, names: Names<'_>) -> String {
         (_, _) if value == "unknown" => "not known".to_owned(),
         _ => name(value),
     }
+}
+
+/// Where a file of packets is to be had.
+fn packets_of(file: &str) -> Markup {
+    html! { a href={ "/api/v1/wire/evidence/" (escaped(file)) } download="" { "Packets" } }
 }
 
 /// The address of one handshake's page.

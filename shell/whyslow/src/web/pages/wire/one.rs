@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Names, Wire, handshake_path, name};
+use super::{Names, Wire, handshake_path, name, packets_of};
 use crate::storage::WireEvent;
 use crate::web::pages::chart::ladder::draw;
 use crate::web::pages::figures::{exact_ms, percent, visible};
@@ -12,7 +12,7 @@ use crate::web::pages::model::wire::document::{Handshake, read};
 use crate::web::pages::model::wire::filter::{Field, Filter};
 use crate::web::pages::model::wire::ladder::Ladder;
 use crate::web::pages::model::wire::sum::{float, of};
-use crate::web::pages::when::{Span, escaped, rfc3339};
+use crate::web::pages::when::{Span, rfc3339};
 
 /// Sentences of evidence that are shown.
 const SENTENCES: usize = 24;
@@ -130,7 +130,7 @@ fn ladder_section(
         p.end.meta {
             @if link { a href=(span.link(&handshake_path(event))) { "This handshake" } " \u{a0} " }
             @match &event.evidence {
-                Some(file) => a href={ "/api/v1/wire/evidence/" (escaped(file)) } download="" { "Packets" },
+                Some(file) => (packets_of(file)),
                 None => "its packets are not kept",
             }
         }

@@ -8,6 +8,7 @@ use crate::storage::{
 };
 use crate::web::pages::model::edge::bins::width_of;
 use crate::web::pages::model::wire::filter::{Field, Filter};
+use crate::web::pages::model::wire::limits::Limits;
 use crate::web::pages::model::wire::rings::Ring;
 use crate::web::pages::source::{Broken, Material};
 use crate::web::pages::when::{NAMED, Span};
@@ -51,9 +52,13 @@ impl Material {
         self.db.wire_over(filter.get(Field::Tap), range, width_s, &mut |tap, window| {
             windows.push((tap, window));
         })?;
+        let taps: Vec<String> = taps.iter().map(|tap| tap.to_string()).collect();
+        let shown = filter.get(Field::Tap).map_or_else(|| taps.clone(), |tap| vec![tap.to_owned()]);
         Ok(Seen {
             windows,
-            taps: taps.iter().map(|tap| tap.to_string()).collect(),
+            limits: Limits::of(&shown, &self.config.wire),
+            triggers: self.evidence.triggers(),
+            taps,
             newest: page(WireKind::Handshake, newest, NEWEST)?,
             slowest: page(WireKind::Handshake, WireOrder::Slowest, SLOWEST)?,
             unanswered: page(WireKind::Unanswered, newest, UNANSWERED)?,

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use whyslow_model::Wall;
 
 use super::*;
+use crate::config::WireTap;
 use crate::storage::WireKind;
 use crate::web::pages::frame::Section;
 use crate::web::pages::model::wire::ladder::tests::SLOW;
+use crate::web::pages::model::wire::limits::Limits;
 use crate::web::pages::model::wire::sum::tests::{totals, window};
 use crate::web::pages::when::Asked;
+use crate::wire::evidence::{Became, Ends, FateCounts, Match, TriggerCounts};
 
 const HOSTILE: &str = "<script>alert(1)</script>\u{202e}\u{1b}[31m";
 
@@ -133,4 +136,65 @@ fn what_was_dropped_is_said_and_never_rounded_away() {
     let page = drawn(seen, Filter::default());
     assert!(page.contains("99.99\u{a0}% of the packets"), "rounded to all");
     assert!(page.contains("1\u{a0}packet dropped: read"), "not in the lead");
+}
+
+/// A log of which one line was kept, three were not, and one waits.
+fn trigger(problem: Option<&str>) -> TriggerStatus {
+    let at = |s: i64| Wall::from_millis(s * 1000);
+    let one = |s: i64, became: Became| Match {
+        noticed: at(s),
+        began: at(s - 1),
+        ended: at(s),
+        duration: Some(std::time::Duration::from_millis(801)),
+        ends: Ends { client: "192.0.2.7".parse().ok(), ..Ends::default() },
+        client: None,
+        line: HOSTILE.to_owned(),
+        became,
+    };
+    let kept = Became::Kept { files: vec!["a b.pcapng".to_owned()], candidates: 3 };
+    TriggerStatus {
+        name: "lb_slow".to_owned(),
+        input: "file:/var/log/lb.log".to_owned(),
+        cause: "log".to_owned(),
+        since: at(0),
+        counts: TriggerCounts { matched: 5, faster: 20, odd: 1, ..TriggerCounts::default() },
+        fates: FateCounts { kept: 1, not_kept: [("rate", 3)].into() },
+        problem: problem.map(str::to_owned),
+        odd: Some(HOSTILE.to_owned()),
+        recent: vec![one(100, Became::NotKept("rate")), one(200, kept)],
+    }
+}
+
+#[test]
+fn a_log_tells_what_it_gave_and_what_stands_in_its_way() {
+    let page = drawn(Seen { triggers: vec![trigger(None)], ..seen() }, Filter::default());
+    for said in [
+        "file:/var/log/lb.log",
+        "followed since 00:00:00",
+        "3</span><br><small>beyond the limit of a minute",
+        "00:03:20</time></td><td class=\"n\">3</td>",
+        "/api/v1/wire/evidence/a%20b.pcapng",
+        "1\u{a0}line matched and said what cannot be",
+        "1\u{a0}log, each since it is followed",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    assert!(!page.contains("<script>alert") && !page.contains(['\u{202e}', '\u{1b}']));
+    let blind = trigger(Some("/var/log/lb.log: permission denied"));
+    let page = drawn(Seen { triggers: vec![blind], ..seen() }, Filter::default());
+    assert!(page.contains("st-blind") && page.contains("permission denied"));
+    assert!(page.contains("; 1 cannot be read"));
+    assert!(drawn(seen(), Filter::default()).contains("none is followed now"));
+}
+
+#[test]
+fn the_limit_is_the_taps_own_and_the_page_says_which() {
+    let usual = drawn(seen(), Filter::default());
+    assert!(usual.contains("slow from 300\u{a0}ms</text>") && usual.contains("Slow is what takes"));
+    let slow = serde_json::from_str(r#"{"total": "1s", "times_p99": 4}"#).unwrap();
+    let tap = WireTap { slow, ..WireTap::of("eth0") };
+    let limits = Limits::of(&["eth0".to_owned()], &[tap]);
+    let own = drawn(Seen { limits, ..seen() }, Filter::default());
+    assert!(own.contains("slow from 1\u{a0}s</text>") && !own.contains("300\u{a0}ms"));
+    assert!(own.contains("4 times what 99 of 100 take at the same server"));
 }

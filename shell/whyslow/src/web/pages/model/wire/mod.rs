@@ -5,6 +5,7 @@ pub mod document;
 pub mod filter;
 pub mod ladder;
 pub mod lead;
+pub mod limits;
 pub mod rings;
 pub mod silence;
 pub mod sum;
