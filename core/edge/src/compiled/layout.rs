@@ -412,10 +412,11 @@ fn going_on(layout: &Layout, i: usize) -> Option<&'static str> {
             return Some("the list may go on there");
         }
         Shape::List => ByteSet::ENTRY,
-        Shape::Date(Date::Clf | Date::Day | Date::Civil) | Shape::Braced | Shape::Text { .. } => {
-            return None;
-        }
-        Shape::Date(Date::Local | Date::Time | Date::Iso) => ByteSet::DIGITS.with(b".,+-Zz"),
+        // An ISO date ends in its zone, of which nothing is left out.
+        Shape::Date(Date::Clf | Date::Day | Date::Civil | Date::Iso)
+        | Shape::Braced
+        | Shape::Text { .. } => return None,
+        Shape::Date(Date::Local | Date::Time) => ByteSet::DIGITS.with(b".,+-Zz"),
     };
     match (literal.first(), layout.steps.get(i + 1)) {
         (Some(first), _) => more.has(*first).then_some("its own bytes stand behind it"),

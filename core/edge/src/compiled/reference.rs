@@ -13,6 +13,7 @@ enum Kind {
     Integer(Number),
     Decimal(Number),
     Word(Text),
+    Plain(Text),
     Text(Option<Text>),
     List(Text),
     Date,
@@ -26,7 +27,7 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("msec", Kind::Decimal(Number::Epoch)),
     ("host", Kind::Word(Text::Host)),
     ("server_name", Kind::Word(Text::Vip)),
-    ("request_method", Kind::Word(Text::Method)),
+    ("request_method", Kind::Plain(Text::Method)),
     ("proxy_host", Kind::Word(Text::Backend)),
     ("uri", Kind::Text(Some(Text::Path))),
     ("request", Kind::Text(Some(Text::Request))),
@@ -37,7 +38,7 @@ const VARIABLES: &[(&str, Kind)] = &[
     ("time_local", Kind::Date),
 ];
 const LITERALS: &[&str] =
-    &[" ", " \"", "\" ", "\" \"", " - ", " [", "] ", "|", " rt=", "\"", "/", "", " (", "): "];
+    &[" ", " \"", "\" ", "\" \"", " - ", " [", "] ", "|", ",", " rt=", "\"", "/", "", " (", "): "];
 
 impl Kind {
     /// The bytes such a field may be.
@@ -46,6 +47,7 @@ impl Kind {
             Self::Integer(_) => r"[+-]?[0-9]{0,18}",
             Self::Decimal(_) => r"[+-]?[0-9]{0,12}(?:\.[0-9]+)?",
             Self::Word(_) => r#"[^ \t"]*"#,
+            Self::Plain(_) => r#"[^ \t",]*"#,
             Self::Text(_) => r#"(?:[^"\\]|\\.)*"#,
             Self::List(_) => r#"[^ \t",]*(?:(?:, | : )[^ \t",]*)*"#,
             Self::Date => "[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}",
@@ -59,6 +61,7 @@ impl Kind {
             Self::Integer(_) => "-|[0-9]{1,4}".boxed(),
             Self::Decimal(_) => r"-|[0-9]{1,3}\.[0-9]{3}".boxed(),
             Self::Word(_) => r"[a-c0-9.:|/\[\]-]{0,6}".boxed(),
+            Self::Plain(_) => r"[a-c0-9.:|/\[\]-]{0,6}".boxed(),
             Self::Text(_) => prop_oneof![
                 r"[a-b0-9 .:|/\[\]()-]{0,12}",
                 r#"(\\"|\\\\|[ab0-9 ]){0,6}"#,
@@ -76,7 +79,9 @@ impl Kind {
         match self {
             Self::Integer(n) => values.number(n) == number::integer(capture).and_then(|r| r.value),
             Self::Decimal(n) => values.number(n) == number::decimal(capture).and_then(|r| r.value),
-            Self::Word(t) | Self::List(t) | Self::Text(Some(t)) => values.text(t) == capture,
+            Self::Word(t) | Self::Plain(t) | Self::List(t) | Self::Text(Some(t)) => {
+                values.text(t) == capture
+            }
             Self::Text(None) => true,
             Self::Date => values.at_us == Some(1_795_338_672_000_000),
         }

@@ -37,13 +37,13 @@ fn known(name: &str) -> Option<Item> {
     let text = |name, text| of(name, TEXT, To::Text(text));
     let list = |name, text| of(name, Shape::List, To::Text(text));
     match name {
-        "remote_addr" => of("remote_addr", WORD, To::Client),
+        "remote_addr" => of("remote_addr", PLAIN, To::Client),
         "remote_port" => number("remote_port", Number::ClientPort),
         "time_local" => of("time_local", Shape::Date(Date::Clf), To::Time),
         "time_iso8601" => of("time_iso8601", Shape::Date(Date::Iso), To::Time),
         "msec" => seconds("msec", Number::Epoch),
         "request" => text("request", Text::Request),
-        "request_method" => word("request_method", Text::Method),
+        "request_method" => of("request_method", PLAIN, To::Text(Text::Method)),
         "uri" => text("uri", Text::Path),
         "request_uri" => text("request_uri", Text::Path),
         "document_uri" => text("document_uri", Text::Path),
@@ -156,4 +156,6 @@ const PREFIXES: &[&str] = &[
     "jwt_",
 ];
 const WORD: Shape = Shape::Text { of: ByteSet::WORD, escaped: false };
+/// An address (of a client, or `unix:`), or a method, of which nginx takes letters, `_` and `-`.
+const PLAIN: Shape = Shape::Text { of: ByteSet::WORD.without(b","), escaped: false };
 const TEXT: Shape = Shape::Text { of: ByteSet::TEXT, escaped: true };

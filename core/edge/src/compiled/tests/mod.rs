@@ -47,6 +47,20 @@ fn nginx_combined_is_read() {
 }
 
 #[test]
+fn columns_between_commas_are_read_where_none_may_hold_one() {
+    let format =
+        "$time_iso8601,$remote_addr,$request_method,\"$request_uri\",$status,$request_time";
+    let line = "2026-11-22T10:11:12+01:00,192.0.2.7,GET,\"/a,b?c\",200,0.801";
+    record(format, line, |r| {
+        assert_eq!((r.at_us, r.client), (at("2026-11-22T09:11:12Z"), "192.0.2.7".parse().ok()));
+        assert_eq!((r.method, r.path, r.code), (&b"GET"[..], &b"/a,b"[..], 200));
+        assert_eq!(r.total, Span::exact(801_000));
+    });
+    let doubtful = compile("$time_iso8601,$host,$http_x_note,$status");
+    assert!(matches!(doubtful, Err(FormatError::Ambiguous { .. })));
+}
+
+#[test]
 fn a_user_who_imitates_the_rest_of_the_line_is_still_only_a_user() {
     let line = "192.0.2.7 - x [22/Nov/2026:10:11:12 +0100] [22/Nov/2026:10:11:13 +0100] \
                 \"GET / HTTP/1.1\" 200 612 \"-\" \"-\"";
