@@ -1,13 +1,19 @@
 //! Finds the format of a log by its first lines, and says so when lines do not parse: a report
 //! over nothing looks like a quiet service otherwise.
 
+mod combined;
 mod live;
+mod looks;
+mod mend;
+mod shapes;
 
 pub use live::LiveCheck;
 
 use crate::format::{Context, Format, Parse, Reject, Scratch};
 use crate::formats;
+use crate::record::Mark;
 use crate::syslog;
+use mend::{Mend, Setting};
 
 /// How many lines are looked at.
 pub const FIRST_LINES: usize = 1000;
@@ -42,14 +48,27 @@ impl SelfCheck {
 
 /// The format that takes most of the lines, the first in the list of several that take the same,
 /// and what there is to say about it. No format where none takes any line.
+///
+/// A format of one's own that begins as the combined one is read as far as that goes, and it is
+/// said what is not read.
 pub fn find(lines: &[&[u8]], context: &Context) -> (Option<&'static Format>, SelfCheck) {
     let lines = first(lines);
-    let best = best(lines, context);
-    let check = match best {
+    let best = best_or_start(lines, context);
+    let mut found = match best {
         Some(format) => check((format.parser)().as_ref(), lines, context),
-        None => judged(&Tally::of_nothing(lines, context), lines, None),
+        None => judged(&Tally::of_nothing(lines, context), lines, None, false, context),
     };
-    (best, check)
+    if found.sentence.is_none()
+        && let Some(rest) = best.and_then(|format| unread(format, lines, context))
+    {
+        found.sentence = Some(format!(
+            "the lines are read as the combined log format, which has no times and no servers; \
+             what goes on behind it is not read: {}",
+            looks::shown(rest)
+        ));
+        found.hint = Some(format!("to have it read, {}", Mend::Own.hint(Setting::Option)));
+    }
+    (best, found)
 }
 
 /// What the first lines say of a format that was asked for.
@@ -57,29 +76,54 @@ pub fn check(parser: &dyn Parse, lines: &[&[u8]], context: &Context) -> SelfChec
     let lines = first(lines);
     let tally = Tally::of(parser, lines, context);
     if tally.is_well(lines.len()) {
-        return judged(&tally, lines, None);
+        return judged(&tally, lines, None, true, context);
     }
     let better = best(lines, context).filter(|format| {
         let other = Tally::of((format.parser)().as_ref(), lines, context);
         other.parsed > tally.parsed
     });
-    judged(&tally, lines, better.map(|format| specific(format, lines, context)))
+    let guess = better.map(|format| specific(format, lines, context));
+    judged(&tally, lines, guess, true, context)
 }
 
-/// The format that a single line is of; the first in the list of several.
+/// The format that a single line is of, all of it; the first in the list of several.
 pub fn of_line(line: &[u8], context: &Context) -> Option<&'static Format> {
-    best(&[line], context)
+    best(&[line], context).filter(|format| unread(format, &[line], context).is_none())
 }
 
 fn first<'a, 'l>(lines: &'a [&'l [u8]]) -> &'a [&'l [u8]] {
     lines.get(..FIRST_LINES).unwrap_or(lines)
 }
 
-/// The format that most lines are of; of several, the one that finds most clients in them: a word
-/// in the place of an address fits many a format.
+/// The same, or the one that reads the lines' beginning alone, where that takes more than twice as
+/// many: a few lines that were cut are no reason to leave out what all others tell.
+fn best_or_start(lines: &[&[u8]], context: &Context) -> Option<&'static Format> {
+    let parsed = |format: &Format| Tally::of((format.parser)().as_ref(), lines, context).parsed;
+    let best = best(lines, context);
+    let start = formats::find(formats::COMBINED_START)
+        .filter(|start| parsed(start) > 2 * best.map_or(0, parsed));
+    start.or(best)
+}
+
+/// What stands behind the combined log format in the first of most lines, where `format` takes
+/// them and reads nothing of it.
+fn unread<'l>(format: &Format, lines: &[&'l [u8]], context: &Context) -> Option<&'l [u8]> {
+    let (parser, mut scratch) = ((format.parser)(), Scratch::default());
+    let mut rests = lines.iter().filter_map(|line| {
+        let rest = combined::behind(syslog::cut(line).1)?;
+        let record = syslog::read(parser.as_ref(), line, context, &mut scratch).ok()?;
+        // Where it holds a time, it was read, and where Apache's bytes, there is nothing more.
+        (record.total.mark == Mark::Absent && record.bytes_in.is_none()).then_some(rest)
+    });
+    let first = rests.next()?;
+    (2 * (rests.count() + 1) > lines.len()).then_some(first)
+}
+
+/// The format that all of most lines is of; of several, the one that finds most clients in them: a
+/// word in the place of an address fits many a format.
 fn best(lines: &[&[u8]], context: &Context) -> Option<&'static Format> {
     let mut best: Option<((usize, usize), &'static Format)> = None;
-    for format in formats::ALL {
+    for format in formats::ALL.iter().filter(|format| format.name != formats::COMBINED_START) {
         let Tally { parsed, clients, .. } = Tally::of((format.parser)().as_ref(), lines, context);
         if parsed > 0 && best.is_none_or(|(most, _)| (parsed, clients) > most) {
             best = Some(((parsed, clients), format));
@@ -148,37 +192,57 @@ const fn is_well(parsed: usize, notices: usize, of: usize) -> bool {
     parsed * 10 >= requests * 9 && parsed > 0
 }
 
-fn judged(tally: &Tally, lines: &[&[u8]], guess: Option<&'static Format>) -> SelfCheck {
+fn judged(
+    tally: &Tally,
+    lines: &[&[u8]],
+    guess: Option<&'static Format>,
+    is_named: bool,
+    context: &Context,
+) -> SelfCheck {
     let (parsed, of, notices) = (tally.parsed, lines.len(), tally.notices);
     let mut check = SelfCheck { parsed, of, notices, guess, sentence: None, hint: None };
     let Some((number, reject)) = tally.first_rejected.filter(|_| !tally.is_well(of)) else {
         return check;
     };
+    let bad = Bad {
+        number: number + 1,
+        line: lines.get(number).copied().unwrap_or_default(),
+        reject: Some(reject).filter(|_| is_named),
+    };
     let counted = format!("{parsed} of the first {of} lines parsed");
-    let line = lines.get(number).copied().unwrap_or_default();
-    check.sentence = Some(sentence(&counted, number, line, reject, guess));
-    check.hint = Some(match guess {
-        Some(guess) => format!("use --format {}", guess.name),
-        None => "give the balancer's own format string to --format".to_owned(),
-    });
+    let (sentence, hint) = bad.said(&counted, guess, context, Setting::Option);
+    (check.sentence, check.hint) = (Some(sentence), Some(hint));
     check
 }
 
-/// What is wrong with lines, shown by one of them.
-fn sentence(
-    counted: &str,
+/// A line that did not parse.
+struct Bad<'l> {
+    /// Counted from 1.
     number: usize,
-    line: &[u8],
-    reject: Reject,
-    guess: Option<&Format>,
-) -> String {
-    let number = number + 1;
-    match guess {
-        Some(guess) => {
-            let header = header(line);
-            format!("{counted}; line {number} looks like {}{header}", guess.looks_like)
+    line: &'l [u8],
+    /// What the format that is asked for says of it.
+    reject: Option<Reject>,
+}
+
+impl Bad<'_> {
+    /// What is wrong with lines, shown by this one, and what to do.
+    fn said(
+        &self,
+        counted: &str,
+        guess: Option<&Format>,
+        context: &Context,
+        setting: Setting,
+    ) -> (String, String) {
+        let Self { number, line, reject } = self;
+        if let Some(guess) = guess {
+            let looks = format!("looks like {}{}", guess.looks_like, header(line));
+            let hint = format!("use {}{}", setting.name(), guess.name);
+            return (format!("{counted}; line {number} {looks}"), hint);
         }
-        None => format!("{counted}; line {number} is of no known format ({reject})"),
+        let looks = looks::of(line, context);
+        let why = reject.map_or_else(String::new, |reject| format!(" ({reject})"));
+        let sentence = format!("{counted}; line {number} {}{why}", looks.what);
+        (sentence, looks.mend.hint(setting))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The check of the first lines for a log that is read as it grows: of its first lines, then of
 //! each further thousand.
 
-use super::{FIRST_LINES, best, is_well, sentence, specific};
+use super::mend::Setting;
+use super::{Bad, FIRST_LINES, best, is_well, specific};
 use crate::format::{Context, Reject};
 
 /// Rejected lines that are kept of a live log, from which its format is guessed.
@@ -64,16 +65,10 @@ impl LiveCheck {
         let guess = best(&lines, context).filter(|_| is_known);
         let guess = guess.map(|format| specific(format, &lines, context));
         let (parsed, of, which) = (self.parsed, self.of, if self.later { "last" } else { "first" });
-        let sentence = sentence(
-            &format!("{parsed} of the {which} {of} lines parsed"),
-            *number,
-            line,
-            *reject,
-            guess,
-        );
-        Some(match guess {
-            Some(guess) => format!("{sentence}; use format: {}", guess.name),
-            None => format!("{sentence}; give the balancer's own format string as format:"),
-        })
+        let counted = format!("{parsed} of the {which} {of} lines parsed");
+        let reject = Some(*reject).filter(|_| is_known);
+        let bad = Bad { number: number + 1, line, reject };
+        let (sentence, hint) = bad.said(&counted, guess, context, Setting::Key);
+        Some(format!("{sentence}; {hint}"))
     }
 }

@@ -19,7 +19,7 @@ fn parser(name: &str) -> Box<dyn Parse> {
 fn every_format_is_found_by_its_own_example() {
     for format in formats::ALL {
         let lines = [format.example.as_bytes()];
-        let found = of_line(lines[0], &context()).unwrap_or_else(|| panic!("{}", format.name));
+        let found = find(&lines, &context()).0.unwrap_or_else(|| panic!("{}", format.name));
         let family = |format: &'static Format| format.name.split('-').next();
         // nginx writes the combined format unless told otherwise.
         let same = family(found) == family(format) || format.name == "common";
@@ -93,8 +93,8 @@ fn lines_of_no_format_say_why() {
     assert_eq!((found.parsed, found.of), (0, 2));
     assert_eq!(
         found.text().unwrap(),
-        "0 of the first 2 lines parsed; line 1 is of no known format (malformed the client); \
-         give the balancer's own format string to --format"
+        "0 of the first 2 lines parsed; line 1 is of no known format: 'what is this'; give the \
+         balancer's own format string to --format"
     );
 }
 
@@ -120,8 +120,8 @@ fn a_live_log_is_checked_from_its_first_line_on_and_again_later() {
     let text = check.poll_text(&context(), true).unwrap().unwrap();
     assert_eq!(
         text,
-        "9 of the last 11 lines parsed; line 10 is of no known format (malformed the timers); \
-         give the balancer's own format string as format:"
+        "9 of the last 11 lines parsed; line 10 is of no known format: 'what is this' (malformed \
+         the timers); give the balancer's own format string as format:"
     );
 }
 
@@ -134,4 +134,72 @@ fn notices_and_a_few_bad_lines_are_no_reason_to_speak() {
     assert_eq!((found.parsed, found.notices, found.text()), (95, 20, None));
     let (format, found) = find(&[], &context());
     assert!(format.is_none() && found.text().is_none() && found.of == 0);
+}
+
+const COMBINED: &str =
+    "192.0.2.7 - - [06/Feb/2009:12:14:14 +0100] \"GET / HTTP/1.1\" 200 2750 \"-\" \"curl\"";
+
+#[test]
+fn a_log_that_begins_as_combined_is_read_so_far_and_says_so() {
+    let line = format!("{COMBINED} rt=0.801 urt=\"0.800\"");
+    let (format, found) = find(&[line.as_bytes(); 3], &context());
+    assert_eq!((format.unwrap().name, found.parsed), ("combined-start", 3));
+    let sentence = found.sentence.unwrap();
+    assert!(sentence.ends_with("is not read: 'rt=0.801 urt=\"0.800\"'"), "{sentence}");
+    let hint = found.hint.unwrap();
+    assert!(hint.starts_with("to have it read, give nginx's log_format"), "{hint}");
+    // Who names it knows.
+    let named = check(parser("combined-start").as_ref(), &[line.as_bytes()], &context());
+    assert_eq!((named.parsed, named.text()), (1, None));
+    // A source that is read for months is not content with it.
+    assert!(of_line(line.as_bytes(), &context()).is_none());
+    let mut live = LiveCheck::default();
+    live.handle_rejected(line.as_bytes(), Reject::NotARequest("no format takes it"), false);
+    let text = live.poll_text(&context(), false).unwrap().unwrap();
+    let looks = "line 1 begins as the combined log format and goes on with 'rt=0.801";
+    assert!(text.contains(looks) && text.contains("format: combined-start"), "{text}");
+}
+
+#[test]
+fn a_line_in_a_hundred_that_was_cut_takes_no_times_from_the_others() {
+    let whole = format!("{COMBINED} rt=0.801 uct=\"0.000\" uht=\"0.800\" urt=\"0.800\"");
+    let mut lines = vec![whole.as_bytes(); 99];
+    let cut = &whole.as_bytes()[..whole.len() - 4];
+    lines.push(cut);
+    let (format, found) = find(&lines, &context());
+    assert_eq!((format.unwrap().name, found.parsed, found.text()), ("nginx", 99, None));
+    // Of two formats in one log each is said something of.
+    let own = format!("{COMBINED} 801");
+    let lines = [COMBINED, &own, COMBINED, &own].map(str::as_bytes);
+    let (format, found) = find(&lines, &context());
+    assert_eq!((format.unwrap().name, found.parsed), ("nginx", 2));
+    let text = found.text().unwrap();
+    assert!(
+        text.contains("2 of the first 4 lines parsed; line 2 begins as the combined"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_nginx_ships_as_main_is_whole_and_a_time_in_its_place_is_not() {
+    for forwarded in ["-", "192.0.2.9, 10.0.0.1"] {
+        let line = format!("{COMBINED} \"{forwarded}\"");
+        let (format, found) = find(&[line.as_bytes(); 2], &context());
+        assert_eq!((format.unwrap().name, found.text()), ("nginx", None));
+        assert_eq!(of_line(line.as_bytes(), &context()).unwrap().name, "nginx");
+    }
+    let line = format!("{COMBINED} \"0.801\"");
+    let (format, found) = find(&[line.as_bytes(); 2], &context());
+    assert_eq!((format.unwrap().name, found.parsed), ("nginx", 2));
+    assert!(found.sentence.unwrap().ends_with("is not read: '\"0.801\"'"));
+    assert!(of_line(line.as_bytes(), &context()).is_none());
+}
+
+#[test]
+fn a_format_that_was_asked_for_says_where_a_line_leaves_it() {
+    let string = "$remote_addr [$time_local] \"$request\" $status $request_time";
+    let parser = crate::compiled::compile(string).unwrap();
+    let line = b"192.0.2.7 [06/Feb/2009:12:14:14 +0100] \"GET / HTTP/1.1\" x 0.801";
+    let text = check(&parser, &[line], &context()).text().unwrap();
+    assert!(text.contains("(malformed status)"), "{text}");
 }

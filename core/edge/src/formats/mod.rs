@@ -46,7 +46,12 @@ pub const ALL: &[Format] = &[
     combined::FORMAT,
     apache::FORMAT,
     iis::FORMAT,
+    combined::START,
 ];
+
+/// The name of the format that reads a line's beginning alone: found by a report only, which says
+/// so, and where no other takes most of the lines.
+pub(crate) const COMBINED_START: &str = combined::START.name;
 
 /// The format of a name.
 pub fn find(name: &str) -> Option<&'static Format> {

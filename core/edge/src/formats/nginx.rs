@@ -8,13 +8,13 @@ use crate::record::Record;
 /// Any of them, told apart by the line.
 pub(super) const FORMAT: Format = Format {
     name: "nginx",
-    summary: "nginx: examples/nginx-log.conf, combined with or without times, the ingress's own",
+    summary: "nginx: examples/nginx-log.conf, combined with or without times, its packages' main, the ingress's own",
     looks_like: "an nginx log",
     example: "192.0.2.7 50412 [1233918854.655] shop.example \"GET /index.html HTTP/1.1\" 200 bs=2990 \
               bb=2750 rl=77 rt=0.012 ua=\"10.0.0.1:80, 10.0.0.2:80\" us=\"502, 200\" \
               uct=\"-, 0.001\" uht=\"-, 0.006\" urt=\"0.000, 0.007\" ubr=\"0, 2980\" up=app cache=- \
               host=shop.example rc=OK rtt=5122 rttvar=900 id=4d22c4ae2c3f2a1d",
-    parser: || Strings::parser(&[RECOMMENDED, TIMES, INGRESS, combined::COMBINED]),
+    parser: || Strings::parser(&[RECOMMENDED, TIMES, INGRESS, MAIN, combined::COMBINED]),
 };
 
 /// `log_format whyslow` of `examples/nginx-log.conf`.
@@ -33,6 +33,10 @@ const INGRESS: &str = "$remote_addr $ident $remote_user [$time_local] \"$request
      \"$http_referer\" \"$http_user_agent\" $request_length $request_time [$proxy_upstream_name] \
      [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length \
      $upstream_response_time $upstream_status $req_id";
+
+/// `main` of the configuration that nginx ships.
+const MAIN: &str = "$remote_addr $ident $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
+     \"$http_referer\" \"$http_user_agent\" \"$http_x_forwarded_for\"";
 
 /// Several format strings, the first that takes a line reads it.
 #[derive(Debug)]
@@ -95,7 +99,7 @@ mod tests {
 
     #[test]
     fn all_strings_compile_and_the_recommended_one_is_the_examples() {
-        for string in [RECOMMENDED, TIMES, INGRESS, combined::COMBINED] {
+        for string in [RECOMMENDED, TIMES, INGRESS, MAIN, combined::COMBINED] {
             compile(string).unwrap_or_else(|e| panic!("{string}: {e}"));
         }
         let file = include_str!("../../../../examples/nginx-log.conf");
@@ -125,6 +129,10 @@ mod tests {
         let start = "192.0.2.7 - - [06/Feb/2009:12:14:14 +0100] \"GET / HTTP/1.1\" 200 2750 \"-\" \
                      \"curl\"";
         read(start, &|r| assert_eq!((r.code, r.total), (200, Span::ABSENT)));
+        let main = format!("{start} \"192.0.2.9, 10.0.0.1\"");
+        read(&main, &|r| {
+            assert_eq!((r.code, r.bytes_out, r.total), (200, Some(2750), Span::ABSENT))
+        });
         let times = format!("{start} rt=0.801 uct=\"0.000\" uht=\"0.800\" urt=\"0.800\"");
         read(&times, &|r| assert_eq!(r.phases.of(EdgePhase::Wait), Span::exact(800_000)));
         let ingress = format!(

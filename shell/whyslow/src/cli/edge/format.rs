@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use whyslow_edge::auto::SelfCheck;
 use whyslow_edge::format::{Context, Parse};
 use whyslow_edge::{auto, compiled, formats};
 
@@ -14,8 +15,22 @@ pub(super) struct Choice {
     pub(super) parser: Arc<dyn Parse>,
     /// What lines leave out.
     pub(super) context: Context,
+    /// Its name, or the balancer's own string, as it was asked for or found.
+    pub(super) name: String,
     /// What the first lines say against it.
-    pub(super) said: Option<String>,
+    pub(super) said: Option<Said>,
+}
+
+/// A sentence, and what to do about it.
+pub(super) struct Said {
+    pub(super) what: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Said {
+    fn of(check: SelfCheck) -> Option<Self> {
+        Some(Self { what: check.sentence?, hint: check.hint })
+    }
 }
 
 /// Takes the format by name, compiles it from the balancer's own string, or finds it; holds it
@@ -40,15 +55,14 @@ pub(super) fn choose(wanted: &str, inputs: &mut [Input], zone_s: i32) -> Result<
         None => named,
     };
     if let Some(parser) = named {
-        let said =
-            if lines.is_empty() { None } else { auto::check(&*parser, &lines, &context).text() };
-        return Ok(Choice { parser, context, said });
+        let said = Said::of(auto::check(&*parser, &lines, &context));
+        return Ok(Choice { parser, context, name: wanted.to_owned(), said });
     }
     let (found, check) = auto::find(&lines, &context);
     match found.or_else(|| formats::ALL.first().filter(|_| lines.is_empty())) {
         Some(format) => {
-            let said = if lines.is_empty() { None } else { check.text() };
-            Ok(Choice { parser: Arc::from((format.parser)()), context, said })
+            let parser = Arc::from((format.parser)());
+            Ok(Choice { parser, context, name: format.name.to_owned(), said: Said::of(check) })
         }
         None => {
             let what = check.sentence.unwrap_or_else(|| "no format takes these lines".to_owned());

@@ -10,12 +10,15 @@ use whyslow_edge::report::{Cell, Field, Group, Outcome, Value};
 use whyslow_edge::row::{OTHER, PhaseTiming, Timing};
 use whyslow_model::Wall;
 
+use super::format::Choice;
 use super::tally::Tally;
 
 /// The document.
 #[derive(Debug, Serialize)]
 pub(super) struct Document<'a> {
     schema: &'static str,
+    format: &'a str,
+    warnings: Vec<&'a str>,
     lines: u64,
     parsed: u64,
     rejected: u64,
@@ -83,6 +86,7 @@ pub(super) fn document<'a>(
     tally: &'a Tally,
     completeness: Option<Completeness>,
     notices: &'a [String],
+    choice: &'a Choice,
 ) -> Document<'a> {
     let wall = |us: i64| Wall::from_nanos(us.saturating_mul(1000));
     let seconds = seconds(outcome);
@@ -97,6 +101,8 @@ pub(super) fn document<'a>(
     });
     Document {
         schema: "whyslow.edge/1",
+        format: &choice.name,
+        warnings: choice.said.iter().map(|said| &*said.what).collect(),
         lines: tally.lines,
         parsed: tally.parsed,
         rejected: tally.rejected(),

@@ -25,6 +25,7 @@ use super::{Exit, Output, Stop, progress};
 use crate::asn::Tables;
 use crate::config::default_data;
 use fail::Bound;
+use format::{Choice, Said};
 use tally::Tally;
 
 /// Reports on a balancer's log: how many requests, how long, where the time went.
@@ -102,9 +103,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
     }
     let mut inputs = open::inputs(&args.files)?;
     let choice = format::choose(&args.format, &mut inputs, args.zone)?;
-    if let Some(said) = &choice.said {
-        out.note(said);
-    }
+    say(&choice, out);
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
     let waiting = progress::waiting(out, "reading");
     let threads = threads.map_or(1, NonZero::get);
@@ -113,13 +112,22 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Exit, Stop> {
     let complete = sequence::completeness(&done.runs, options.seed);
     let (outcome, tally) = (done.report.finish(), done.tally);
     let failed = args.fail_on.iter().find_map(|bound| bound.broken(&outcome, &tally));
-    show(args, outcome, &tally, complete, out)?;
+    show(args, outcome, &tally, complete, &choice, out)?;
     match failed {
         Some(said) => {
             out.note_always(said);
             Ok(Exit::Failed)
         }
         None => Ok(Exit::Ok),
+    }
+}
+
+/// Says what the first lines have against the format.
+fn say(choice: &Choice, out: &mut Output) {
+    let Some(Said { what, hint }) = &choice.said else { return };
+    out.note(what);
+    if let Some(hint) = hint {
+        out.note(format_args!("hint: {hint}"));
     }
 }
 
@@ -137,9 +145,7 @@ fn follow(args: &Args, options: Options, out: &mut Output) -> Result<Exit, Stop>
     let mut inputs = open::inputs(&readable)?;
     let choice = format::choose(&args.format, &mut inputs, args.zone)?;
     drop(inputs);
-    if let Some(said) = &choice.said {
-        out.note(said);
-    }
+    say(&choice, out);
     let options = whyslow_edge::windows::Options {
         span_s: follow::SPAN_S,
         routes: options.routes,
@@ -157,6 +163,7 @@ fn show(
     mut outcome: Outcome,
     tally: &Tally,
     complete: Option<Completeness>,
+    choice: &Choice,
     out: &mut Output,
 ) -> Result<(), Stop> {
     let notices = outcome.notices();
@@ -164,7 +171,7 @@ fn show(
     let keep = |table: &mut Table| top.map_or(0, |top| table.keep(top));
     let folded: Vec<usize> = outcome.tables.iter_mut().map(keep).collect();
     if args.json {
-        return out.json(&json::document(&outcome, tally, complete, &notices));
+        return out.json(&json::document(&outcome, tally, complete, &notices, choice));
     }
     for line in table::lines(&outcome, tally, complete, &notices, &folded) {
         out.line(line.coloured())?;

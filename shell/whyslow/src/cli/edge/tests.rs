@@ -144,6 +144,35 @@ fn the_table_folds_what_is_beyond_the_top_and_adds_up() {
 }
 
 #[test]
+fn a_log_of_ones_own_format_is_read_as_far_as_combined_goes_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let line = "192.0.2.7 - - [21/Nov/2026:10:00:00 +0000] \"GET /a?b HTTP/1.1\" 200 12 \"-\" \
+                \"curl\" rt=0.801 up=10.0.0.1:80\n";
+    let own = keep(directory.path(), "own.log", line.repeat(3).as_bytes());
+    let (exit, stdout, stderr) = typed(&["--json", "--by", "code", &own]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((exit, &report["format"]), (Exit::Ok, &"combined-start".into()));
+    assert_eq!((&report["parsed"], &report["groups"][0]["bytes_out"]), (&3.into(), &36.into()));
+    let said = "what goes on behind it is not read: 'rt=0.801 up=10.0.0.1:80'";
+    assert!(report["warnings"][0].as_str().unwrap().ends_with(said), "{stdout}");
+    let (first, hint) = stderr.split_once('\n').unwrap();
+    assert!(first.ends_with(said) && hint.starts_with("hint: to have it read"), "{stderr}");
+    // Its own string reads all of it, and who names the lesser one knows.
+    let string = "$remote_addr - $remote_user [$time_local] \"$request\" $status \
+                  $body_bytes_sent \"$http_referer\" \"$http_user_agent\" rt=$request_time \
+                  up=$upstream_addr";
+    let report = document(&["--json", "--format", string, &own]);
+    assert_eq!((&report["groups"][0]["timed"], &report["format"]), (&3.into(), &string.into()));
+    assert_eq!(report["warnings"], serde_json::json!([]));
+    assert_eq!(document(&["--json", "--format", "combined-start", &own])["parsed"], 3);
+    // A size that may be something else is not taken for one.
+    let short = keep(directory.path(), "short.log", line.replace(" \"-\" \"curl\"", "").as_bytes());
+    let (exit, stdout, stderr) = typed(&[&short]);
+    assert_eq!((exit, stdout.as_str()), (Exit::Unreadable, ""), "{stderr}");
+    assert!(stderr.contains("line 1 begins as the common log format and goes on with 'rt="));
+}
+
+#[test]
 fn what_cannot_be_read_is_said_with_its_status() {
     let directory = tempfile::tempdir().unwrap();
     let (exit, _, stderr) = typed(&["/nonexistent/lb.log"]);
