@@ -11,8 +11,11 @@ use crate::record::{EdgePhase, Mark};
 
 mod build;
 mod keeper;
+mod lots;
+mod options;
 
-pub use keeper::{Options, SlowKeeper};
+pub use keeper::SlowKeeper;
+pub use options::Options;
 
 /// Why a request is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
