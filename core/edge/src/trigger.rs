@@ -1,6 +1,8 @@
 //! Lines of any log that tell of an incident: a regular expression finds them, and its named
 //! groups say whose connection it was, how long it took, and when.
 
+mod date;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,10 +13,12 @@ use whyslow_model::limits::{
     WIRE_TRIGGER_REGEX_BYTES_MAX,
 };
 
-use crate::cursor::{Cursor, whole};
+use crate::cursor::whole;
 use crate::format::Context;
 use crate::formats::json::decimal;
-use crate::stamp;
+
+pub use date::Date;
+use date::date;
 
 /// The groups that mean something, by name.
 pub const GROUPS: [&str; 9] = [
@@ -111,15 +115,6 @@ pub struct Told {
     pub began: Option<Date>,
     /// When it ended.
     pub ended: Option<Date>,
-}
-
-/// A date of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Date {
-    /// The first moment it may mean.
-    pub at: Wall,
-    /// How much later it may have been: the worth of its last digit.
-    pub within: Duration,
 }
 
 /// A line that matched, and says in a group what cannot be.
@@ -248,53 +243,6 @@ fn lasted(text: &[u8], power: i32) -> Option<Duration> {
     (micros <= WIRE_TRIGGER_DURATION_S_MAX * 1_000_000).then(|| Duration::from_micros(micros))
 }
 
-/// Seconds, milliseconds or microseconds since the epoch, told apart by their digits; RFC 3339; the
-/// dates of access logs and of `HAProxy`; syslog's.
-fn date(text: &[u8], context: &Context) -> Option<Date> {
-    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let mut cursor = Cursor::new(text);
-    let epoch = match digits {
-        10 => Some((6, 1_000_000)),
-        13 => Some((3, 1000)),
-        16 => Some((0, 1)),
-        _ => None,
-    };
-    if let Some((power, worth_us)) = epoch {
-        let at_us = i64::try_from(decimal(text, power)?).ok()?;
-        return dated(at_us, worth(text, worth_us));
-    }
-    let at_us = match text.get(2) {
-        Some(b'/') => {
-            let civil = stamp::slashed(&mut cursor)?;
-            cursor.eat(b' ');
-            let has_zone = matches!(cursor.peek(), Some(b'+' | b'-'));
-            let zone_s =
-                if has_zone { stamp::zone(&mut cursor)? } else { i64::from(context.zone_s) };
-            civil.at_us(zone_s)
-        }
-        Some(b'0'..=b'9') => stamp::rfc3339(&mut cursor, context)?,
-        _ => stamp::yearless(&mut cursor, context)?,
-    };
-    if !cursor.rest().is_empty() {
-        return None;
-    }
-    dated(at_us, worth(text, 1_000_000))
-}
-
-fn dated(at_us: i64, worth_us: u64) -> Option<Date> {
-    let at = Wall::from_nanos(at_us.checked_mul(1000)?);
-    Some(Date { at, within: Duration::from_micros(worth_us) })
-}
-
-/// What the last digit of a date is worth, in microseconds, where its whole part counts `unit_us`.
-fn worth(text: &[u8], unit_us: u64) -> u64 {
-    let point = text.iter().position(|b| matches!(b, b'.' | b','));
-    let fraction = point.and_then(|at| text.get(at + 1..)).unwrap_or_default();
-    let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
-    let digits = u32::try_from(digits).unwrap_or(6).min(6);
-    (unit_us / 10_u64.pow(digits)).max(1)
-}
-
 /// A line as it is quoted: its first bytes, and everything escaped that is no printable letter, so
 /// that it can do nothing to a terminal or a page.
 pub fn quoted(line: &[u8]) -> String {
@@ -346,105 +294,4 @@ pub fn fuzz_trigger_line(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn context() -> Context {
-        Context { near: "2026-11-21T12:00:00Z".parse().unwrap(), zone_s: 3600 }
-    }
-
-    fn read(expression: &str, line: &str) -> Result<Option<Told>, Odd> {
-        let pattern = Pattern::new(expression).unwrap();
-        pattern.read(line.as_bytes(), &context(), &mut pattern.room())
-    }
-
-    #[test]
-    fn a_line_tells_whose_connection_it_was_and_how_long_it_took() {
-        let expression = r"^(?<client_ip>\S+):(?<client_port>\d+) (?<server_ip>\S+):(?<server_port>\d+) (?<duration_s>\S+) (?<ended>\S+)";
-        let told =
-            read(expression, "192.0.2.7:40000 10.0.0.1:443 0.801 1795262400.123 /x").unwrap();
-        let told = told.unwrap();
-        assert_eq!(
-            (told.client_ip, told.client_port),
-            ("192.0.2.7".parse().unwrap(), Some(40_000))
-        );
-        assert_eq!((told.server_ip, told.server_port), ("10.0.0.1".parse().ok(), Some(443)));
-        assert_eq!(told.duration, Some(Duration::from_millis(801)));
-        let ended = told.ended.unwrap();
-        assert_eq!(ended.at, Wall::from_millis(1_795_262_400_123));
-        assert_eq!(ended.within, Duration::from_millis(1));
-        assert_eq!(read(expression, "something else"), Ok(None));
-        let v6 = read(r"(?<client_ip>\[\S+\]):(?<client_port>\d+)", "[2001:db8::7]:40000 x");
-        assert_eq!(v6.unwrap().unwrap().client_ip, "2001:db8::7".parse::<IpAddr>().unwrap());
-    }
-
-    #[test]
-    fn a_dash_is_nothing_and_what_cannot_be_is_odd() {
-        let expression = r"c=(?<client_ip>\S*) p=(?<client_port>\S*) t=(?<duration_ms>\S*)";
-        let told = read(expression, "c=192.0.2.7 p=- t=-").unwrap().unwrap();
-        assert_eq!((told.client_port, told.duration), (None, None));
-        for (line, group) in [
-            ("c=shop.example p=1 t=1", "client_ip"),
-            ("c= p=1 t=1", "client_ip"),
-            ("c=192.0.2.7 p=0 t=1", "client_port"),
-            ("c=192.0.2.7 p=65536 t=1", "client_port"),
-            ("c=192.0.2.7 p=1 t=-1", "duration"),
-            ("c=192.0.2.7 p=1 t=86400001", "duration"),
-        ] {
-            assert_eq!(read(expression, line), Err(Odd { group }), "{line}");
-        }
-    }
-
-    #[test]
-    fn dates_of_many_logs_are_read_with_what_they_leave_open() {
-        for (text, at, within_us) in [
-            ("1795262400", "2026-11-21T12:00:00Z", 1_000_000),
-            ("1795262400.5", "2026-11-21T12:00:00.5Z", 100_000),
-            ("1795262400500", "2026-11-21T12:00:00.5Z", 1000),
-            ("1795262400500001", "2026-11-21T12:00:00.500001Z", 1),
-            ("21/Nov/2026:12:00:00 +0000", "2026-11-21T12:00:00Z", 1_000_000),
-            ("21/Nov/2026:13:00:00.655", "2026-11-21T12:00:00.655Z", 1000),
-            ("2026-11-21T12:00:00.250+00:00", "2026-11-21T12:00:00.25Z", 1000),
-            ("2026-11-21 13:00:00,250", "2026-11-21T12:00:00.25Z", 1000),
-            ("Nov 21 13:00:00", "2026-11-21T12:00:00Z", 1_000_000),
-        ] {
-            let ended = date(text.as_bytes(), &context()).unwrap_or_else(|| panic!("{text}"));
-            assert_eq!(ended.at, at.parse().unwrap(), "{text}");
-            assert_eq!(ended.within, Duration::from_micros(within_us), "{text}");
-        }
-        for text in ["", "12", "yesterday", "21/Nov/2026:25:00:00", "1795262400x", "2026-11-21"] {
-            assert_eq!(date(text.as_bytes(), &context()), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn an_expression_that_can_find_nothing_is_refused_with_a_hint() {
-        let refused = |text: &str| Pattern::new(text).unwrap_err();
-        assert_eq!(refused(r"slow \S+"), BadPattern::NoClient);
-        assert_eq!(refused("(?<client>x)"), BadPattern::UnknownGroup("client".to_owned()));
-        let unit = refused("(?<client_ip>x)(?<duration>y)");
-        assert!(unit.hint().contains("duration_ms"), "{}", unit.hint());
-        let twice = "(?<client_ip>x)(?<duration_ms>y)(?<duration_s>z)";
-        assert_eq!(refused(twice), BadPattern::TwoDurations);
-        assert_eq!(refused(&"a".repeat(5000)), BadPattern::TooLong(5000));
-        assert_eq!(refused(r"(?<client_ip>(\w{900}){900})"), BadPattern::TooLarge);
-        assert_eq!(refused("(?<client_ip>x"), BadPattern::Syntax("unclosed group".to_owned()));
-    }
-
-    #[test]
-    fn a_quoted_line_does_nothing_to_whoever_reads_it() {
-        assert_eq!(quoted(b"GET /a\\b \xc3\xa9"), "GET /a\\b é");
-        assert_eq!(quoted(b"\x1b[2Ja\nb\xff"), "\\u{1b}[2Ja\\u{a}b\u{fffd}");
-        assert_eq!(quoted("a\u{202e}b".as_bytes()), "a\\u{202e}b");
-        let long = quoted(&[b'x'; 600]);
-        assert_eq!((long.chars().count(), long.ends_with('…')), (513, true));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_line_does_harm(bytes: Vec<u8>, text in "[0-9a-f.:/\\[\\] -]{0,60}") {
-            fuzz_trigger_line(&bytes);
-            fuzz_trigger_line(text.as_bytes());
-        }
-    }
-}
+mod tests;
