@@ -7,6 +7,9 @@
 //! text cannot hold, or the line's end: since none of those steps may hold its own literal, their
 //! number fixes the one place that fits. A string with two such texts in a row is refused.
 
+mod ends;
+mod quick;
+
 use std::ops::Range;
 
 use whyslow_model::limits::{EDGE_FORMAT_BYTES_MAX, EDGE_FORMAT_ITEMS_MAX};
@@ -14,7 +17,9 @@ use whyslow_model::limits::{EDGE_FORMAT_BYTES_MAX, EDGE_FORMAT_ITEMS_MAX};
 use super::bytes::ByteSet;
 use super::date::Date;
 use super::error::FormatError;
-use super::values::{NOWHERE, Number, Text};
+use super::values::{Number, Text};
+use ends::{end_of, may_hold, quoted_list};
+pub(super) use quick::{How, Quick};
 
 /// What an item of a format language puts into a line.
 #[derive(Clone, Copy, Debug)]
@@ -120,69 +125,6 @@ pub(super) enum End {
     Tried(usize),
     /// At the line's end.
     Line,
-}
-
-/// A step as most lines have it: the field and the literal after it are as usual. Anything else is
-/// left to the step's own way, which alone may refuse a line.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Quick {
-    /// How the field is read.
-    pub(super) how: How,
-    /// The place of its number or text; [`NOWHERE`] where nobody has use for it.
-    pub(super) place: u8,
-    /// Bytes of the literal, at most eight.
-    pub(super) literal_len: u8,
-    /// The literal, and a mask of its bytes.
-    pub(super) word: (u64, u64),
-    /// By what a number is multiplied.
-    pub(super) times: i64,
-}
-
-/// How a usual field is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum How {
-    /// In the step's own way alone.
-    Own,
-    /// A text to the first such byte, which is the literal's first.
-    Until(u8),
-    /// The same of the client's address.
-    ClientUntil(u8),
-    /// A text to the first double quote, where no backslash stands before it.
-    Quoted,
-    /// A whole number of few digits.
-    Integer,
-    /// A number with decimals.
-    Decimal,
-    /// A time of the common log format, mostly the one before.
-    Clf,
-}
-
-impl Quick {
-    /// The usual way of a step whose end is known.
-    fn of(step: &Step) -> Self {
-        let literal = step.literal.1 - step.literal.0;
-        let (place, times) = match step.item.to {
-            To::Number(number, Scale::One) => (number as u8, Some(1)),
-            To::Number(number, Scale::Times(n)) => (number as u8, Some(n)),
-            To::Text(text) => (text as u8, Some(1)),
-            To::Number(_, Scale::Per(_)) => (NOWHERE, None),
-            To::Nothing | To::Client | To::ClientSocket | To::Time => (NOWHERE, Some(1)),
-        };
-        let how = match (step.end, step.item.shape, step.item.to) {
-            _ if !matches!(literal, 1..=8) || times.is_none() => How::Own,
-            (End::Byte(byte), _, To::Client | To::ClientSocket) if !step.strict => {
-                How::ClientUntil(byte)
-            }
-            (End::Byte(byte), _, _) if !step.strict => How::Until(byte),
-            (End::Quote, _, To::Text(_) | To::Nothing) => How::Quoted,
-            (End::Own, Shape::Integer, _) => How::Integer,
-            (End::Own, Shape::Decimal, _) => How::Decimal,
-            (End::Own, Shape::Date(Date::Clf), To::Time) => How::Clf,
-            _ => How::Own,
-        };
-        let literal_len = u8::try_from(literal).unwrap_or(0);
-        Self { how, place, literal_len, word: step.word, times: times.unwrap_or(1) }
-    }
 }
 
 /// A format string made ready.
@@ -340,109 +282,6 @@ fn word(literal: &[u8]) -> (u64, u64) {
         (bytes[i], mask[i]) = (*byte, 0xff);
     }
     (u64::from_le_bytes(bytes), u64::from_le_bytes(mask))
-}
-
-/// The end of a list before a double quote, which no list holds.
-fn quoted_list(shape: Shape, (word, mask): (u64, u64)) -> Option<End> {
-    let quoted = mask & 0xff != 0 && word & 0xff == u64::from(b'"');
-    (shape == Shape::List && quoted).then_some(End::Byte(b'"'))
-}
-
-/// How the field of index `i` finds its end.
-fn end_of(layout: &Layout, i: usize) -> Result<End, Doubt> {
-    let step = &layout.steps[i];
-    let literal = layout.literal(step);
-    let Shape::Text { of, escaped } = step.item.shape else {
-        return match going_on(layout, i) {
-            Some(why) => Err(Doubt { first: i, second: i + 1, why }),
-            None => Ok(End::Own),
-        };
-    };
-    let Some(first) = literal.first() else {
-        return match layout.steps.get(i + 1) {
-            None => Ok(End::Line),
-            Some(_) => Err(Doubt { first: i, second: i + 1, why: APART }),
-        };
-    };
-    if !of.has(*first) {
-        return Ok(if escaped && *first == b'"' { End::Quote } else { End::Byte(*first) });
-    }
-    if let Some(pivot) = literal.iter().position(|b| !of.has(*b)) {
-        return Ok(End::Pivot(pivot));
-    }
-    anchor(layout, i, of).map(End::Tried)
-}
-
-/// The last of the steps behind text `i` that must fit together with it.
-fn anchor(layout: &Layout, i: usize, text: ByteSet) -> Result<usize, Doubt> {
-    let steps = &layout.steps;
-    for j in i + 1..steps.len() {
-        let literal = layout.literal(&steps[j]);
-        let holds = |k: usize| may_hold(&steps[j].item.shape, layout.literal(&steps[k]));
-        let ends_line = literal.is_empty() && j + 1 == steps.len();
-        if (i..j).any(holds) || (!ends_line && holds(j)) {
-            let why = "either may hold what stands between them";
-            return Err(Doubt { first: i, second: j, why });
-        }
-        if !text.has_all(literal) {
-            return Ok(j);
-        }
-    }
-    Ok(steps.len() - 1)
-}
-
-/// Whether a field of this shape may hold `literal`, other than by its own grammar's order.
-fn may_hold(shape: &Shape, literal: &[u8]) -> bool {
-    match shape {
-        Shape::Text { of, .. } => of.has_all(literal),
-        Shape::List => ByteSet::ENTRY.with(b" ,").has_all(literal),
-        Shape::Braced => ByteSet::TEXT.has_all(literal),
-        Shape::Integer | Shape::Decimal | Shape::Date(_) => false,
-    }
-}
-
-/// Why what follows a field that reads itself to its end could be taken for more of it.
-fn going_on(layout: &Layout, i: usize) -> Option<&'static str> {
-    let step = &layout.steps[i];
-    let literal = layout.literal(step);
-    let more = match step.item.shape {
-        Shape::Integer => ByteSet::DIGITS,
-        Shape::Decimal => ByteSet::DIGITS.with(b"."),
-        Shape::List if literal.starts_with(b", ") || literal.starts_with(b" : ") => {
-            return Some("the list may go on there");
-        }
-        Shape::List => ByteSet::ENTRY,
-        // An ISO date ends in its zone, of which nothing is left out.
-        Shape::Date(Date::Clf | Date::Day | Date::Civil | Date::Iso)
-        | Shape::Braced
-        | Shape::Text { .. } => return None,
-        Shape::Date(Date::Local | Date::Time) => ByteSet::DIGITS.with(b".,+-Zz"),
-    };
-    match (literal.first(), layout.steps.get(i + 1)) {
-        (Some(first), _) => more.has(*first).then_some("its own bytes stand behind it"),
-        (None, None) => None,
-        (None, Some(_)) => Some(APART),
-    }
-}
-
-/// Two steps, by index, whose border is in doubt.
-#[derive(Debug)]
-struct Doubt {
-    first: usize,
-    second: usize,
-    why: &'static str,
-}
-
-const APART: &str = "nothing stands between them";
-
-impl Doubt {
-    fn named(&self, format: &str, layout: &Layout) -> FormatError {
-        let name = |i: usize| {
-            let source = layout.steps.get(i).map(|s| s.source.0 as usize..s.source.1 as usize);
-            source.and_then(|at| format.get(at)).unwrap_or("the text behind it").to_owned()
-        };
-        FormatError::Ambiguous { first: name(self.first), second: name(self.second), why: self.why }
-    }
 }
 
 /// A place in a format string, whose length is limited.
