@@ -66,6 +66,21 @@ impl<'a> Cursor<'a> {
         Some(head)
     }
 
+    /// The same for fields that mostly end within 32 bytes, but anywhere there.
+    #[inline(always)]
+    pub(crate) fn until_within(&mut self, end: u8) -> Option<&'a [u8]> {
+        let ends = self.rest.first_chunk::<32>().map_or(0, |window| {
+            let ([low, high], _) = window.as_chunks::<16>() else { return 0 };
+            marks::equal(low, end) | marks::equal(high, end) << 16
+        });
+        if ends == 0 {
+            return self.until(end);
+        }
+        let (head, rest) = self.rest.split_at_checked(ends.trailing_zeros() as usize)?;
+        self.rest = rest.get(1..)?;
+        Some(head)
+    }
+
     /// The same for long fields.
     #[inline(always)]
     pub(crate) fn until_far(&mut self, end: u8) -> Option<&'a [u8]> {
@@ -73,6 +88,27 @@ impl<'a> Cursor<'a> {
         let head = self.rest.get(..at)?;
         self.rest = self.rest.get(at + 1..)?;
         Some(head)
+    }
+
+    /// Takes two words that end within 48 bytes, the space between them and the space after them;
+    /// nothing where they do not, or near the line's end.
+    #[inline(always)]
+    pub(crate) fn two_words(&mut self) -> Option<&'a [u8]> {
+        let ([low, high, last], _) = self.rest.first_chunk::<48>()?.as_chunks::<16>() else {
+            return None;
+        };
+        let spaces = marks::equal(low, b' ') | marks::equal(high, b' ') << 16;
+        let mut second = u64::from(spaces & spaces.wrapping_sub(1));
+        if second == 0 {
+            let spaces = u64::from(spaces) | u64::from(marks::equal(last, b' ')) << 32;
+            second = spaces & spaces.wrapping_sub(1);
+            if second == 0 {
+                return None;
+            }
+        }
+        let text = self.rest.get(..second.trailing_zeros() as usize)?;
+        self.rest = self.rest.get(text.len() + 1..)?;
+        Some(text)
     }
 
     /// Takes the next word and the space after it; the last word of a line has none.
@@ -103,7 +139,7 @@ impl<'a> Cursor<'a> {
                     return None;
                 }
                 self.rest = self.rest.get(bits as usize / 8..)?;
-                return Some(eight_digits(digits << (64 - bits)));
+                return Some(eight_digits(digits << (64 - bits)).into());
             }
         }
         self.long_number()
@@ -146,28 +182,25 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(crate) fn numbers<const N: usize>(&mut self, after: &[u8; N]) -> Option<Numbers<'a, N>> {
         let window = self.rest.first_chunk::<40>()?;
-        let ([low, high, ..], _) = window.as_chunks::<16>() else { return None };
-        let others = marks::no_digits(low) | marks::no_digits(high) << 16;
-        let mut left = others;
-        let mut ends = [0; N];
-        for (end, after) in ends.iter_mut().zip(after) {
-            // Where there is none left this is the first byte, a digit or an end that is refused.
-            let at = left.trailing_zeros() as usize % 32;
-            if window[at] != *after {
-                return None;
-            }
-            left &= left.wrapping_sub(1);
-            *end = at;
-        }
-        let last = *ends.last()?;
-        // Nothing between two ends, or before the first one, is no number.
-        let within = u32::MAX >> (31 - last);
-        let others = others & within;
-        if others & (others << 1 | 1) != 0 || has_nine(others ^ within) {
+        let (ends, digits) = ends_of_numbers(window, after)?;
+        if nine_in_a_row(digits) != 0 {
             return None;
         }
-        self.rest = self.rest.get(last + 1..)?;
+        self.rest = self.rest.get(ends.last()? + 1..)?;
         Some(Numbers { window, ends })
+    }
+
+    /// Steps over several whole numbers of at most 19 digits, each with the byte after it; not
+    /// where one is not so, or near the line's end.
+    #[inline(always)]
+    pub(crate) fn step_over_numbers<const N: usize>(&mut self, after: &[u8; N]) -> bool {
+        let Some(window) = self.rest.first_chunk::<40>() else { return false };
+        let Some((ends, _)) = ends_of_numbers(window, after) else { return false };
+        // The others have a digit each, and all have a byte behind them.
+        let last = ends.last().filter(|last| **last < 20 + 2 * (N - 1));
+        let rest = last.and_then(|last| self.rest.get(last + 1..));
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
     }
 
     /// Takes a text in double quotes as it stands, backslashes and all; what is left where the
@@ -208,6 +241,33 @@ fn near(text: &[u8], byte: u8) -> Option<usize> {
     tail.iter().position(|&b| b == byte).map(|offset| at + offset)
 }
 
+/// Where numbers end that are followed by these bytes, all within 32 bytes, and a bit for each
+/// digit before the last one's end.
+#[inline(always)]
+fn ends_of_numbers<const N: usize>(
+    window: &[u8; 40],
+    after: &[u8; N],
+) -> Option<([usize; N], u32)> {
+    let ([low, high, ..], _) = window.as_chunks::<16>() else { return None };
+    let others = marks::no_digits(low) | marks::no_digits(high) << 16;
+    let mut left = others;
+    let mut ends = [0; N];
+    for (end, after) in ends.iter_mut().zip(after) {
+        // 32 where there is none left.
+        let at = left.trailing_zeros() as usize;
+        if window[at] != *after {
+            return None;
+        }
+        left &= left.wrapping_sub(1);
+        *end = at;
+    }
+    let last = *ends.last().filter(|last| **last < 32)?;
+    // Nothing between two ends, or before the first one, is no number.
+    let within = u32::MAX >> (31 - last);
+    let others = others & within;
+    (others & (others << 1 | 1) == 0).then_some((ends, others ^ within))
+}
+
 /// Numbers that stand within 32 bytes; see [`Cursor::numbers`].
 pub(crate) struct Numbers<'a, const N: usize> {
     window: &'a [u8; 40],
@@ -218,24 +278,30 @@ pub(crate) struct Numbers<'a, const N: usize> {
 impl<const N: usize> Numbers<'_, N> {
     /// The `I`th number.
     #[inline(always)]
-    pub(crate) fn value<const I: usize>(&self) -> u64 {
+    pub(crate) fn value<const I: usize>(&self) -> u32 {
         let (start, digits) = self.place::<I>();
-        let eight =
-            self.window[start..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
-        let eight = eight ^ ZEROS;
         // Nearly all are short, and a branch that is nearly always right costs nothing.
         if digits <= 4 {
-            four_digits(eight << (64 - 8 * digits) >> 32)
+            let four = self.window[start..].first_chunk().map_or(0, |f| u32::from_le_bytes(*f));
+            four_digits((four ^ FOUR_ZEROS) << (32 - 8 * digits))
         } else {
-            eight_digits(eight << (64 - 8 * digits))
+            self.long::<I>()
         }
+    }
+
+    /// The same of one with any number of digits, so that a branch would often be wrong.
+    #[inline(always)]
+    pub(crate) fn long<const I: usize>(&self) -> u32 {
+        let (start, digits) = self.place::<I>();
+        let eight = self.window[start..].first_chunk().map_or(0, |e| u64::from_le_bytes(*e));
+        eight_digits((eight ^ ZEROS) << (64 - 8 * digits))
     }
 
     /// The same of one that nearly always has one digit.
     #[inline(always)]
-    pub(crate) fn small<const I: usize>(&self) -> u64 {
+    pub(crate) fn small<const I: usize>(&self) -> u32 {
         let (start, digits) = self.place::<I>();
-        if digits == 1 { u64::from(self.window[start] ^ b'0') } else { self.value::<I>() }
+        if digits == 1 { u32::from(self.window[start] ^ b'0') } else { self.value::<I>() }
     }
 
     /// Where it begins, at most 32, and how many digits it has.
@@ -246,13 +312,13 @@ impl<const N: usize> Numbers<'_, N> {
     }
 }
 
-/// Whether nine bits in a row are set.
+/// Not zero where nine bits in a row are set.
 #[inline(always)]
-const fn has_nine(bits: u32) -> bool {
+const fn nine_in_a_row(bits: u32) -> u32 {
     let two = bits & bits >> 1;
     let four = two & two >> 2;
     let eight = four & four >> 4;
-    eight & bits >> 8 != 0
+    eight & bits >> 8
 }
 
 /// Whether `word` ends in a colon and one to seven digits; false too of a word shorter than eight
@@ -267,24 +333,26 @@ pub(crate) fn ends_in_port(word: &[u8]) -> bool {
 }
 
 const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+const FOUR_ZEROS: u32 = u32::from_le_bytes([b'0'; 4]);
 const ABOVE_NINE: u64 = u64::from_le_bytes([0x80 - 10; 8]);
 const HIGH_BITS: u64 = u64::from_le_bytes([0x80; 8]);
 
 /// Eight digits, the first in the lowest byte, by adding up neighbours: pairs, fours, eights.
+#[expect(clippy::cast_possible_truncation, reason = "eight digits fit")]
 #[inline(always)]
-const fn eight_digits(digits: u64) -> u64 {
+const fn eight_digits(digits: u64) -> u32 {
     const PAIRS: u64 = 0x00ff_00ff_00ff_00ff;
     const FOURS: u64 = 0x0000_ffff_0000_ffff;
     let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & PAIRS;
     let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & FOURS;
-    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
+    (fours as u32).wrapping_mul(10_000).wrapping_add((fours >> 32) as u32)
 }
 
 /// The same of four.
 #[inline(always)]
-const fn four_digits(digits: u64) -> u64 {
-    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff;
-    (pairs * 100 + (pairs >> 16)) & 0xffff
+pub(crate) const fn four_digits(digits: u32) -> u32 {
+    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff;
+    pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0xffff
 }
 
 /// The number that `text` is, and nothing else.
@@ -321,7 +389,7 @@ mod tests {
 
     #[test]
     fn many_numbers_at_once_are_the_numbers_one_by_one() {
-        fn read<const N: usize>(cursor: &mut Cursor<'_>, after: &[u8; N]) -> Option<Vec<u64>> {
+        fn read<const N: usize>(cursor: &mut Cursor<'_>, after: &[u8; N]) -> Option<Vec<u32>> {
             let numbers = cursor.numbers(after)?;
             let mut values = vec![numbers.value::<0>()];
             assert_eq!(numbers.small::<0>(), values[0]);
@@ -345,7 +413,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_are_stepped_over_up_to_nineteen_digits() {
+        let rest = "and then some more of the line";
+        for (text, goes) in [
+            ("597/192/93/14/", true),
+            ("1/2/3/1234567890123456789/", true),
+            ("1/2/3/12345678901234567890/", false),
+            ("1/2//4/", false),
+            ("1/2/3/4 ", false),
+        ] {
+            let line = format!("{text}{rest}");
+            let mut cursor = Cursor::new(line.as_bytes());
+            assert_eq!(cursor.step_over_numbers(b"////"), goes, "{text}");
+            assert_eq!(cursor.rest(), if goes { rest } else { &line }.as_bytes());
+        }
+    }
+
+    #[test]
+    fn two_words_are_found_within_48_bytes() {
+        for (first, second) in [(1, 1), (7, 12), (20, 10), (20, 11), (20, 26), (46, 0), (20, 27)] {
+            let text = format!("{} {}", "a".repeat(first), "b".repeat(second));
+            let line = format!("{text} and then much more of the line that they stand in");
+            let mut cursor = Cursor::new(line.as_bytes());
+            let within = first + second < 47;
+            assert_eq!(cursor.two_words(), within.then_some(text.as_bytes()), "{text}");
+            assert_eq!(cursor.rest().starts_with(b"and"), within, "{text}");
+        }
+        assert_eq!(Cursor::new(b"a b and no more").two_words(), None);
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_field_is_found_as_the_slower_way_finds_it(text in "[a-z ]{0,80}", end in "[a-c ]") {
+            let end = end.as_bytes()[0];
+            let (mut near, mut within) = (Cursor::new(text.as_bytes()), Cursor::new(text.as_bytes()));
+            proptest::prop_assert_eq!(near.until(end), within.until_within(end));
+            proptest::prop_assert_eq!(near.rest(), within.rest());
+        }
+
         #[test]
         fn a_byte_is_found_where_it_is_first(text: Vec<u8>, byte: u8) {
             assert_eq!(near(&text, byte), text.iter().position(|&b| b == byte));

@@ -2,6 +2,7 @@
 
 use whyslow_model::Wall;
 
+use crate::brief::Brief;
 use crate::record::Record;
 
 /// Facts a line may leave out.
@@ -93,6 +94,13 @@ pub trait Parse: Send + Sync + std::fmt::Debug {
     ) -> Result<(), Reject> {
         *record = self.parse(line, context, scratch)?;
         Ok(())
+    }
+
+    /// What a report by names alone counts of a line, where the parser can tell that for much less
+    /// than the whole record. `None` says nothing of the line, which is to be read whole.
+    fn brief(&self, line: &[u8], context: &Context, scratch: &mut Scratch) -> Option<Brief> {
+        let _ = (line, context, scratch);
+        None
     }
 }
 

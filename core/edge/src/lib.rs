@@ -10,6 +10,7 @@
 pub mod auto;
 mod bits;
 pub mod blame;
+pub mod brief;
 mod client;
 pub mod compiled;
 pub mod completeness;

@@ -10,6 +10,7 @@ use whyslow_model::asn::AsnTable;
 use whyslow_model::limits::{EDGE_NAMES_MAX, EDGE_REPORT_CLIENTS_MAX, EDGE_REPORT_ROUTES_MAX};
 use whyslow_model::seeded::Seed;
 
+use crate::brief::Brief;
 use crate::client::{network_of, prefix_of};
 use crate::format::Wanted;
 use crate::names::Names;
@@ -269,6 +270,25 @@ impl Report {
         if !self.count_again(record) {
             self.count_later(record);
         }
+    }
+
+    /// Whether it counts by names alone, so that [`Self::handle_brief`] is worth a try.
+    pub fn is_by_names(&self) -> bool {
+        !self.options.phases && matches!(self.groups.as_slice(), [groups] if groups.is_together)
+    }
+
+    /// Counts one request of a report by names alone ([`Self::is_by_names`]); false, and nothing is
+    /// counted, where its names were not met before.
+    #[inline]
+    pub fn handle_brief(&mut self, brief: &Brief) -> bool {
+        let [groups] = self.groups.as_mut_slice() else { return false };
+        let Some(cell) = groups.cell_again(brief.place) else { return false };
+        cell.observe_brief(brief);
+        self.parsed += 1;
+        let at_us = brief.second * 1_000_000 + i64::from(brief.micros);
+        let (first, last) = self.span_us.unwrap_or((at_us, at_us));
+        self.span_us = Some((first.min(at_us), last.max(at_us)));
+        true
     }
 
     /// Has a request wait, until enough of them do to be counted.

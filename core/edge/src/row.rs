@@ -91,10 +91,20 @@ pub struct Timing {
 
 impl Timing {
     /// Counts one duration.
+    #[inline]
     pub fn observe(&mut self, micros: u64) {
         self.sum_us = self.sum_us.saturating_add(micros);
         self.max_us = self.max_us.max(micros);
         self.histogram.observe(micros);
+    }
+
+    /// The same of so many whole milliseconds.
+    #[inline]
+    pub fn observe_millis(&mut self, millis: u32) {
+        let micros = u64::from(millis) * 1000;
+        self.sum_us = self.sum_us.saturating_add(micros);
+        self.max_us = self.max_us.max(micros);
+        self.histogram.observe_millis(millis);
     }
 
     /// Adds another's durations.

@@ -3,7 +3,7 @@
 
 use whyslow_model::Wall;
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, four_digits};
 use crate::format::Context;
 
 const DAY_S: i64 = 86_400;
@@ -110,28 +110,50 @@ pub(crate) fn slashed(cursor: &mut Cursor<'_>) -> Option<Civil> {
 /// The second that was read last, and the text it was read from.
 #[derive(Clone, Copy, Debug)]
 pub struct LastStamp {
-    text: [u8; 20],
+    /// As it stands between a bracket and a fraction: `[06/Feb/2009:12:14:14.`
+    text: [u8; 22],
     local_s: i64,
 }
 
 impl Default for LastStamp {
     /// Any text will do that is the date it stands for.
     fn default() -> Self {
-        Self { text: *b"01/Jan/1970:00:00:00", local_s: 0 }
+        Self::of(b"01/Jan/1970:00:00:00", 0)
+    }
+}
+
+impl LastStamp {
+    fn of(date: &[u8; 20], local_s: i64) -> Self {
+        let mut text = [b'['; 22];
+        text[1..21].copy_from_slice(date);
+        text[21] = b'.';
+        Self { text, local_s }
+    }
+
+    /// The milliseconds of a date in brackets of the same second, its space included: three
+    /// comparisons of eight bytes, and four bytes that are three digits and a bracket.
+    #[inline(always)]
+    fn millis_of(&self, text: &[u8; 27]) -> Option<u32> {
+        let eights = |text: &[u8; 22]| {
+            let ([first, second], _) = text.as_chunks::<8>() else { return [0; 3] };
+            [*first, *second, *text.last_chunk().unwrap_or(&[0; 8])].map(u64::from_ne_bytes)
+        };
+        let [ref second @ .., m1, m2, m3, bracket, b' '] = *text else { return None };
+        let digits = u32::from_le_bytes([m1, m2, m3, bracket])
+            ^ u32::from_le_bytes([b'0', b'0', b'0', b']']);
+        let all_are = (digits.wrapping_add(0x0076_7676) | digits) & 0xff80_8080 == 0;
+        let ([a, b, c], [x, y, z]) = (eights(second), eights(&self.text));
+        let differ = (a ^ x) | (b ^ y) | (c ^ z);
+        (differ == 0 && all_are).then(|| four_digits(digits << 8))
     }
 }
 
 /// The same between brackets, `[06/Feb/2009:12:14:14.655] `, the space behind them included.
 #[inline(always)]
 pub(crate) fn bracketed_again(cursor: &mut Cursor<'_>, last: &mut LastStamp) -> Option<Civil> {
-    if let Some(&[b'[', ref text @ .., b'.', a, b, c, b']', b' ']) =
-        cursor.rest().first_chunk::<27>()
-        && *text == last.text
-        && let [a @ 0..=9, b @ 0..=9, c @ 0..=9] =
-            [a, b, c].map(|d| u32::from(d.wrapping_sub(b'0')))
-    {
+    if let Some(millis) = cursor.rest().first_chunk().and_then(|text| last.millis_of(text)) {
         cursor.take(27)?;
-        return Some(Civil { local_s: last.local_s, micros: (a * 100 + b * 10 + c) * 1000 });
+        return Some(Civil { local_s: last.local_s, micros: millis * 1000 });
     }
     bracketed(cursor, last)
 }
@@ -149,8 +171,8 @@ fn bracketed(cursor: &mut Cursor<'_>, last: &mut LastStamp) -> Option<Civil> {
 /// The same as [`slashed`], looking up what the line before may have had already.
 fn slashed_again(cursor: &mut Cursor<'_>, last: &mut LastStamp) -> Option<Civil> {
     let text = *cursor.rest().first_chunk::<20>()?;
-    if text != last.text {
-        *last = LastStamp { text, local_s: slashed(&mut Cursor::new(&text))?.local_s };
+    if last.text[1..21] != text {
+        *last = LastStamp::of(&text, slashed(&mut Cursor::new(&text))?.local_s);
     }
     cursor.take(20)?;
     Some(Civil { local_s: last.local_s, micros: fraction(cursor)? })

@@ -2,6 +2,7 @@
 //! dates rsyslog writes into files, and the shorter headers `HAProxy` can send (its `format`
 //! keyword: `local`, `rfc3164`, `rfc5424`, `iso`, `timed`, `priority`, `short`, `raw`).
 
+use crate::brief::Brief;
 use crate::cursor::{Cursor, whole};
 use crate::format::{Context, Parse, Reject, Scratch};
 use crate::record::Record;
@@ -98,6 +99,22 @@ pub fn read_into<'a>(
     Ok(())
 }
 
+/// The same in brief; see [`Parse::brief`].
+#[inline]
+pub fn brief(
+    parser: &dyn Parse,
+    line: &[u8],
+    context: &Context,
+    scratch: &mut Scratch,
+) -> Option<Brief> {
+    let text = match scratch.header.cut_again(line) {
+        Some(text) => text,
+        None if cut(line).0.is_none() => line,
+        None => return None,
+    };
+    parser.brief(text, context, scratch)
+}
+
 /// What is left of a line without its header, if it is one; the header is remembered.
 fn text_of<'a>(
     parser: &dyn Parse,
@@ -126,7 +143,16 @@ impl LastHeader {
     /// The text behind the header, where it is the same as before.
     #[inline(always)]
     fn cut_again<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
-        if self.0.is_empty() { None } else { line.strip_prefix(self.0.as_slice()) }
+        let start = line.get(..self.0.len())?;
+        // A header is short and the next line has it mostly: to call for a comparison takes longer.
+        let (sixteens, rest) = self.0.as_chunks::<16>();
+        let (own, own_rest) = start.as_chunks::<16>();
+        let same = sixteens.iter().zip(own).all(|(a, b)| a == b)
+            && match (self.0.last_chunk::<16>(), start.last_chunk()) {
+                (Some(a), Some(b)) => a == b,
+                _ => rest == own_rest && !rest.is_empty(),
+            };
+        same.then(|| line.get(start.len()..))?
     }
 
     /// Keeps a header that ends in its tag: where that stands is settled by what is before it,

@@ -55,6 +55,15 @@ impl Histogram {
         }
     }
 
+    /// The same of so many whole milliseconds.
+    #[inline(always)]
+    pub fn observe_millis(&mut self, millis: u32) {
+        match MILLIS.get(millis as usize) {
+            Some(index) if millis > 0 => self.add((*index).into(), 1),
+            _ => self.observe(u64::from(millis) * 1000),
+        }
+    }
+
     /// Adds `n` observations to a bucket, or to that of zero where `index` is `None`; false, and
     /// nothing is added, where no duration falls into such a bucket.
     pub fn add_bucket(&mut self, index: Option<i32>, n: u64) -> bool {
@@ -164,7 +173,7 @@ impl Histogram {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, index: i32, n: u64) {
         if let Counts::Narrow(many) = &mut self.counts
             && let Some(count) = many.at(index)
@@ -177,6 +186,7 @@ impl Histogram {
     }
 
     /// Adds to a bucket that has no place in an array of small counts yet.
+    #[inline(never)]
     fn add_apart(&mut self, index: i32, n: u64) {
         if let Counts::Few(few) = &mut self.counts {
             let room = FEW_MAX - few.len();
@@ -363,7 +373,7 @@ const BELOW: [u8; 64] = {
 
 /// The bucket of a duration; `None` of zero.
 #[inline]
-pub fn bucket(micros: u64) -> Option<i32> {
+pub const fn bucket(micros: u64) -> Option<i32> {
     if micros == 0 {
         return None;
     }
@@ -373,9 +383,24 @@ pub fn bucket(micros: u64) -> Option<i32> {
     let (first, exponent) =
         ((mantissa >> (MANTISSA_BITS - 6)) as usize, (bits >> MANTISSA_BITS) as i32 - 1023);
     let below = BELOW[first];
-    let one_more = BOUNDS.get(usize::from(below)).is_some_and(|bound| mantissa > *bound);
-    Some(BUCKETS_PER_DOUBLING * exponent - 637 + i32::from(below) + i32::from(one_more))
+    let one_more = (below as usize) < BOUNDS.len() && mantissa > BOUNDS[below as usize];
+    Some(BUCKETS_PER_DOUBLING * exponent - 637 + below as i32 + one_more as i32)
 }
+
+/// The buckets of the first whole milliseconds from one on, looked up where most durations are
+/// whole milliseconds.
+static MILLIS: [i16; 1024] = {
+    let mut buckets = [0; 1024];
+    let mut millis = 1;
+    while millis < buckets.len() {
+        #[expect(clippy::cast_possible_truncation, reason = "no bucket has more bits")]
+        if let Some(index) = bucket(millis as u64 * 1000) {
+            buckets[millis] = index as i16;
+        }
+        millis += 1;
+    }
+    buckets
+};
 
 #[cfg(test)]
 mod tests {
@@ -391,6 +416,16 @@ mod tests {
         }
         assert_eq!(h.count(), 10_000);
         assert_eq!(Histogram::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn whole_milliseconds_are_observed_as_their_microseconds() {
+        let (mut millis, mut micros) = (Histogram::default(), Histogram::default());
+        for ms in (0..1100).chain([u32::MAX]) {
+            millis.observe_millis(ms);
+            micros.observe(u64::from(ms) * 1000);
+            assert_eq!(millis, micros, "{ms} ms");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{haproxy_error, haproxy_http, haproxy_tcp};
+use crate::brief::Brief;
 use crate::cursor::{Cursor, ends_in_port, whole};
 use crate::format::{Context, Format, Parse, Reject, Scratch, Wanted};
 use crate::places::{Cuts, Places};
@@ -50,6 +51,11 @@ impl Parse for Haproxy {
         record: &mut Record<'a>,
     ) -> Result<(), Reject> {
         fill(record, line, context, self.0, scratch)
+    }
+
+    fn brief(&self, line: &[u8], context: &Context, scratch: &mut Scratch) -> Option<Brief> {
+        matches!(self.0, Shape::Any | Shape::Http)
+            .then(|| haproxy_http::brief(line, context, scratch))?
     }
 }
 
@@ -177,19 +183,21 @@ fn remember_names(from: &[u8], frontend: &[u8], record: &Record<'_>, places: &mu
     }
 }
 
-/// Steps over a client that nobody asks for, where it surely is one: a word that ends in a colon
-/// and a port.
+/// Steps over a client that nobody asks for, where it surely is one.
 #[inline(always)]
 fn some_client(cursor: &mut Cursor<'_>) -> bool {
     let mut tried = *cursor;
-    let Some(word) = tried.until(b' ').filter(|word| word.len() <= CLIENT_BYTES_MAX) else {
-        return false;
-    };
-    let sound = ends_in_port(word);
+    let sound = tried.until_within(b' ').is_some_and(is_client);
     if sound {
         *cursor = tried;
     }
     sound
+}
+
+/// Whether a word is surely a client: it ends in a colon and a port.
+#[inline(always)]
+pub(super) fn is_client(word: &[u8]) -> bool {
+    word.len() <= CLIENT_BYTES_MAX && ends_in_port(word)
 }
 
 /// More than any address with its port, less than a path.
@@ -198,7 +206,7 @@ const CLIENT_BYTES_MAX: usize = 64;
 #[inline(always)]
 fn ipv4_client(cursor: &mut Cursor<'_>) -> Option<(Ipv4Addr, u16)> {
     let numbers = cursor.numbers(b"...: ")?;
-    let octet = |value: u64| u8::try_from(value).ok();
+    let octet = |value: u32| u8::try_from(value).ok();
     let [a, b] = [octet(numbers.value::<0>())?, octet(numbers.value::<1>())?];
     let [c, d] = [octet(numbers.value::<2>())?, octet(numbers.value::<3>())?];
     Some((Ipv4Addr::new(a, b, c, d), u16::try_from(numbers.value::<4>()).ok()?))
@@ -237,8 +245,8 @@ pub(super) struct Timer {
 impl Timer {
     /// Of that many milliseconds, written with at most eight digits.
     #[inline(always)]
-    pub(super) const fn whole(ms: u64) -> Self {
-        Self { micros: Some(ms * 1000), grows: false }
+    pub(super) const fn whole(ms: u32) -> Self {
+        Self { micros: Some(ms as u64 * 1000), grows: false }
     }
 
     /// As a phase of which this is all.
@@ -329,8 +337,8 @@ pub(super) fn counters(
 fn plain_counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>, wanted: Wanted) -> Option<()> {
     let numbers = cursor.numbers(b"//// / ")?;
     if wanted.counters {
-        record.server_conns = Some(clamped(numbers.value::<3>()));
-        record.queued = Some((clamped(numbers.small::<5>()), clamped(numbers.small::<6>())));
+        record.server_conns = Some(numbers.value::<3>());
+        record.queued = Some((numbers.small::<5>(), numbers.small::<6>()));
     }
     record.retries = u16::try_from(numbers.small::<4>()).unwrap_or(u16::MAX);
     Some(())
@@ -338,6 +346,18 @@ fn plain_counters(cursor: &mut Cursor<'_>, record: &mut Record<'_>, wanted: Want
 
 fn clamped(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// For the fuzzer: what a line tells in brief its record tells.
+fn is_in_brief(brief: &Brief, record: Option<&Record<'_>>) {
+    let Some(record) = record else { panic!("a line that is refused is read in brief") };
+    let at_us = brief.second * 1_000_000 + i64::from(brief.micros);
+    let us = |ms: u32| u64::from(ms) * 1000;
+    assert_eq!((brief.place, Some(at_us)), (record.place, record.at_us));
+    assert_eq!((brief.code, Some(brief.bytes_out)), (record.code, record.bytes_out));
+    assert_eq!(Span::exact(us(brief.total_ms)), record.total);
+    assert_eq!(Some(us(brief.server_ms)), record.server_micros());
+    assert!(record.timed() && !record.end.client_aborted && record.retries == 0);
 }
 
 /// For the fuzzer: any bytes do no harm, of any of the kinds.
@@ -348,7 +368,8 @@ pub fn fuzz_haproxy(bytes: &[u8]) {
         let whole = parse(bytes, &context, shape, &mut Scratch::default());
         let nothing = Wanted { client: false, request: false, phases: false, counters: false };
         let mut scratch = Scratch { wanted: nothing, ..Scratch::default() };
-        let bare = parse(bytes, &context, shape, &mut scratch);
+        // Twice, so that the names are met again.
+        let [_, bare] = [(); 2].map(|()| parse(bytes, &context, shape, &mut scratch));
         assert_eq!(
             whole.as_ref().err(),
             bare.as_ref().err(),
@@ -359,6 +380,9 @@ pub fn fuzz_haproxy(bytes: &[u8]) {
                 |r: &Record<'_>| (r.at_us, r.total.micros, r.server_micros(), r.code, r.retries);
             assert_eq!(told(whole), told(bare));
             assert_eq!((whole.end, whole.timed()), (bare.end, bare.timed()));
+        }
+        if let Some(brief) = Haproxy(shape).brief(bytes, &context, &mut scratch) {
+            is_in_brief(&brief, bare.as_ref().ok());
         }
         whole.is_ok()
     };

@@ -6,12 +6,15 @@
 
 use whyslow_model::Segment;
 
-use super::haproxy::{Haproxy, Shape, Timer, body, counters, timer_then, total};
+use super::haproxy::{Haproxy, Shape, Timer, body, counters, is_client, timer_then, total};
 use super::request;
 use crate::blame;
+use crate::brief::Brief;
 use crate::cursor::{Cursor, whole};
-use crate::format::{Format, Reject, Wanted};
+use crate::format::{Context, Format, Reject, Scratch, Wanted};
+use crate::places::Places;
 use crate::record::{EdgePhase, End, Record};
+use crate::stamp;
 
 /// `option httplog`, and `option httpslog` with its two fields more.
 pub(super) const FORMAT: Format = Format {
@@ -38,13 +41,13 @@ impl Numbers {
     /// anybody but a server.
     #[inline(always)]
     pub(super) fn plain(cursor: &mut Cursor<'_>) -> Option<Self> {
-        let numbers = cursor.numbers(b"////   ")?;
+        let numbers = cursor.numbers(NUMBERS)?;
         let (request, queue) = (numbers.small::<0>(), numbers.small::<1>());
         let (connect, response) = (numbers.small::<2>(), numbers.value::<3>());
         let active = Timer::whole(numbers.value::<4>());
-        let (code, bytes) = (numbers.value::<5>(), numbers.value::<6>());
+        let (code, bytes) = (numbers.value::<5>(), numbers.long::<6>());
         let phases = [request, queue, connect, response].map(Timer::whole);
-        Some(Self { phases, active, code, bytes })
+        Some(Self { phases, active, code: code.into(), bytes: bytes.into() })
     }
 
     /// Reads on from the slash behind the third timer, signs and all.
@@ -70,6 +73,54 @@ impl Numbers {
             bytes: number(cursor).ok_or(Reject::Malformed("the bytes sent"))?,
         })
     }
+}
+
+/// What stands behind each of the seven numbers.
+const NUMBERS: &[u8; 7] = b"////   ";
+
+/// What a report counts of a line as nearly all are: without a sign among its numbers, without
+/// cookies, retries or queues, answered in order by a server that was met before.
+#[inline(always)]
+pub(super) fn brief(line: &[u8], context: &Context, scratch: &mut Scratch) -> Option<Brief> {
+    let mut cursor = Cursor::new(line);
+    cursor.until_within(b' ').filter(|word| is_client(word))?;
+    let date = stamp::bracketed_again(&mut cursor, &mut scratch.last)?;
+    let place = known_server(&mut cursor, &scratch.places)?;
+    let numbers = cursor.numbers(NUMBERS)?;
+    if !cursor.eat_all(b"- - ---- ") {
+        return None;
+    }
+    if !is_unqueued(&mut cursor) {
+        return None;
+    }
+    if !matches!(cursor.peek(), Some(b'"' | b'{')) {
+        return None;
+    }
+    Some(Brief {
+        place,
+        second: date.local_s - i64::from(context.zone_s),
+        micros: date.micros,
+        code: u16::try_from(numbers.value::<5>()).ok().filter(|code| *code <= 999)?,
+        bytes_out: numbers.long::<6>().into(),
+        total_ms: numbers.value::<4>(),
+        server_ms: numbers.small::<2>() + numbers.value::<3>(),
+    })
+}
+
+/// Steps over the counters of a request that was sent once, and past no other.
+#[inline(always)]
+fn is_unqueued(cursor: &mut Cursor<'_>) -> bool {
+    let near_the_end = |cursor: &mut Cursor<'_>| (0..4).all(|_| cursor.number_then(b'/').is_some());
+    (cursor.step_over_numbers(b"////") || near_the_end(cursor)) && cursor.eat_all(b"0 0/0 ")
+}
+
+/// The number of frontend, backend and server that some line before had too.
+#[inline(always)]
+fn known_server(cursor: &mut Cursor<'_>, places: &Places) -> Option<u32> {
+    let text = cursor.two_words()?;
+    let (cuts, number) = places.again(text)?;
+    // Those in `<` are no servers.
+    (text.get(usize::from(cuts.server)) != Some(&b'<')).then_some(number)
 }
 
 /// Reads on from the captured cookies.
@@ -283,7 +334,7 @@ mod tests {
     fn the_zone_of_the_balancers_clock_is_the_contexts() {
         let context = Context { near: "2009-02-06T12:15:00Z".parse().unwrap(), zone_s: 3600 };
         let parser = (FORMAT.parser)();
-        let mut scratch = crate::format::Scratch::default();
+        let mut scratch = Scratch::default();
         let record = parser.parse(FORMAT.example.as_bytes(), &context, &mut scratch).unwrap();
         assert_eq!(record.at_us, Some(1_233_918_854_655_000));
     }

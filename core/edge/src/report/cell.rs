@@ -1,6 +1,7 @@
 //! What a report counts of one key.
 
 use super::Seconds;
+use crate::brief::Brief;
 use crate::record::{EdgePhase, Phases, Record};
 use crate::row::{PhaseTiming, Timing};
 
@@ -75,7 +76,7 @@ impl Cell {
     }
 
     /// Counts one request without its phases.
-    #[inline]
+    #[inline(always)]
     pub(super) fn observe(&mut self, request: &Request) {
         self.hits += 1;
         if let Some(micros) = request.total_us {
@@ -91,6 +92,18 @@ impl Cell {
         }
         self.bytes_out = self.bytes_out.saturating_add(request.bytes_out);
         self.observe_unusual(request);
+    }
+
+    /// Counts one request that is known in brief.
+    #[inline(always)]
+    pub(super) fn observe_brief(&mut self, brief: &Brief) {
+        self.hits += 1;
+        self.timed += 1;
+        self.latency.observe_millis(brief.total_ms);
+        self.server.observe_millis(brief.server_ms);
+        self.count_code(brief.code, 1);
+        self.seconds.count(brief.second);
+        self.bytes_out = self.bytes_out.saturating_add(brief.bytes_out);
     }
 
     /// Counts what few requests have.

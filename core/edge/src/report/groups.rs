@@ -68,7 +68,7 @@ pub(super) struct Groups {
     pending: Vec<Pending>,
     cells: Vec<Cell>,
     /// The key is of fields alone that a record's place stands for.
-    is_together: bool,
+    pub(super) is_together: bool,
     /// Where the cell of a [`crate::record::Record::place`] is, one more than that; 0 where it is
     /// not known.
     by_place: Vec<u32>,

@@ -16,9 +16,11 @@ impl Seconds {
     /// Counts a request.
     #[inline]
     pub fn count(&mut self, second: i64) {
-        match u32::try_from(second) {
-            Ok(second) => self.add(second, 1),
-            Err(_) => self.incomplete = true,
+        match (u32::try_from(second), self.counts.last_mut()) {
+            // Nearly all are of the second that the one before was of.
+            (Ok(second), Some((last, n))) if *last == second => *n = n.saturating_add(1),
+            (Ok(second), _) => self.add(second, 1),
+            (Err(_), _) => self.incomplete = true,
         }
     }
 
@@ -39,6 +41,7 @@ impl Seconds {
     }
 
     /// Counts `n` requests of one second.
+    #[inline(never)]
     pub(super) fn add(&mut self, second: u32, n: u32) {
         let place = match self.counts.last() {
             Some((last, _)) if *last == second => Ok(self.counts.len() - 1),

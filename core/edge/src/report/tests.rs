@@ -4,8 +4,10 @@ use proptest::prelude::*;
 use whyslow_model::seeded::Seed;
 
 use super::{Field, Options, Outcome, Report, Value};
+use crate::format::{Context, Scratch};
 use crate::record::{EdgePhase, Record, Span};
 use crate::routes::Routes;
+use crate::{formats, syslog};
 
 fn report(by: &[&[Field]]) -> Report {
     let by = by.iter().map(|by| by.to_vec()).collect();
@@ -164,5 +166,104 @@ proptest! {
                 prop_assert_eq!((a.cell.hits, a.cell.timed, a.cell.local), (b.cell.hits, b.cell.timed, b.cell.local));
             }
         }
+    }
+}
+
+/// A line as `HAProxy` writes it: mostly in order, here and there with what has to be read whole.
+fn haproxy_line() -> impl Strategy<Value = String> {
+    let often = |usual: &'static str, rare: &'static [&'static str]| prop_oneof![9 => Just(usual), 1 => proptest::sample::select(rare)];
+    let start = (
+        often("10.0.1.2:33317", &["2001:db8::7:40102", "unix:1", "10.0.1.2", ""]),
+        0_u32..3,
+        often("055", &["", "5", "999", "0x5"]),
+        often("fe", &["fe~", "a-frontend-with-a-long-name", "fe:"]),
+        often("app", &["static", "a-backend-with-a-name-of-its-own", "<NOSRV>", ""]),
+        often("web1", &["web2", "<NOSRV>", "<STATS>", "w"]),
+    );
+    let numbers = (
+        often("0/0/1", &["-1/-1/-1", "3/40/12", "0/0/1/+", "0/123456789/0"]),
+        0_u32..2000,
+        0_u32..3000,
+        often("200", &["503", "-1", "1000", "20"]),
+        often("8530", &["0", "+12", "123456789", "4294967296"]),
+        often("- - ----", &["- - cD--", "- - CC--", "S=a b --VN", "- - ---"]),
+        often("597/192/93/14/0 0/0", &["1/1/1/1/+2 0/0", "1/1/1/1/3 4/5", "1/1/1/1/0"]),
+        often(" \"GET /a HTTP/1.1\"", &[" {a|b} \"GET / HTTP/1.1\"", "", " x", " \"GET /cut"]),
+    );
+    (start, numbers).prop_map(|(start, numbers)| {
+        let (client, second, fraction, frontend, backend, server) = start;
+        let (timers, response, active, code, bytes, state, counters, request) = numbers;
+        format!(
+            "{client} [21/Nov/2026:10:00:0{second}.{fraction}] {frontend} {backend}/{server} \
+             {timers}/{response}/{active} {code} {bytes} {state} {counters}{request}"
+        )
+    })
+}
+
+proptest! {
+    #[test]
+    fn lines_read_in_brief_are_counted_as_their_records_are(
+        lines in proptest::collection::vec((haproxy_line(), 0_usize..3), 1..60),
+    ) {
+        const HEADERS: [&str; 3] = ["", "<134>Nov 21 10:00:00 haproxy[7]: ", "Nov 21 10:00:01 lb1 haproxy[7]: "];
+        let context = Context { near: "2026-11-21T10:00:05Z".parse().unwrap(), zone_s: 3600 };
+        let parser = (formats::haproxy::FORMAT.parser)();
+        let options = || Options {
+            by: vec![vec![Field::Backend, Field::Server]],
+            routes: Routes::default(),
+            asn: None,
+            seed: Seed(3),
+            phases: false,
+        };
+        let scratch = || Scratch { wanted: options().wanted(), ..Scratch::default() };
+        let (mut whole, mut in_brief) = (Report::new(options()), Report::new(options()));
+        let (mut kept, mut kept_in_brief) = (scratch(), scratch());
+        prop_assert!(whole.is_by_names());
+        let mut briefs = 0;
+        // The second time around all names are known.
+        for (line, header) in lines.iter().chain(&lines) {
+            let line = format!("{}{line}", HEADERS[*header]).into_bytes();
+            if let Ok(record) = syslog::read(&*parser, &line, &context, &mut kept) {
+                whole.handle_record(&record);
+            }
+            let brief = syslog::brief(&*parser, &line, &context, &mut kept_in_brief);
+            if brief.is_some_and(|brief| in_brief.handle_brief(&brief)) {
+                briefs += 1;
+            } else if let Ok(record) = syslog::read(&*parser, &line, &context, &mut kept_in_brief) {
+                in_brief.handle_record(&record);
+            }
+        }
+        let (whole, in_brief) = (whole.finish(), in_brief.finish());
+        prop_assert_eq!((whole.parsed, whole.span_us), (in_brief.parsed, in_brief.span_us));
+        prop_assert!(briefs <= whole.parsed);
+        for (a, b) in whole.tables[0].groups.iter().zip(&in_brief.tables[0].groups) {
+            prop_assert_eq!(&a.key, &b.key);
+            prop_assert_eq!(&a.cell, &b.cell);
+        }
+        prop_assert_eq!(whole.tables[0].groups.len(), in_brief.tables[0].groups.len());
+    }
+}
+
+#[test]
+fn a_line_as_nearly_all_are_is_known_in_brief_once_its_names_are() {
+    let context = Context { near: "2026-11-21T10:00:05Z".parse().unwrap(), zone_s: 0 };
+    let parser = (formats::haproxy::FORMAT.parser)();
+    for (header, backend) in [
+        ("", "app"),
+        ("<134>Nov 21 10:00:00 haproxy[7]: ", "app"),
+        ("Nov 21 10:00:00 lb1 haproxy[7]: ", "a-backend-with-a-longer-name"),
+    ] {
+        let line = format!(
+            "{header}10.0.1.2:33317 [21/Nov/2026:10:00:00.055] http-in~ {backend}/web1 \
+             0/0/1/19/28 200 8530 - - ---- 597/192/93/14/0 0/0 \"GET /a HTTP/1.1\""
+        );
+        let mut scratch = Scratch::default();
+        let mut brief = || syslog::brief(&*parser, line.as_bytes(), &context, &mut scratch);
+        assert_eq!(brief(), None, "its names were never met");
+        syslog::read(&*parser, line.as_bytes(), &context, &mut scratch).unwrap();
+        let brief = syslog::brief(&*parser, line.as_bytes(), &context, &mut scratch).unwrap();
+        assert_eq!((brief.place, brief.second, brief.micros), (1, 1_795_255_200, 55_000));
+        assert_eq!((brief.code, brief.bytes_out), (200, 8530));
+        assert_eq!((brief.total_ms, brief.server_ms), (28, 20));
     }
 }

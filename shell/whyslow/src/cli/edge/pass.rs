@@ -108,7 +108,9 @@ fn read_piece(
     runs: &mut Runs,
 ) -> io::Result<Tally> {
     let mut tally = Tally::default();
-    let input = piece.input;
+    // Most of a line need not be read for a report by names alone.
+    let (input, briefly) = (piece.input, report.is_by_names());
+    let Choice { parser, context, .. } = choice;
     each(&mut *piece.bytes, piece.part, |line| {
         tally.lines += 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -116,8 +118,15 @@ fn read_piece(
             tally.reject(input, &"the line is too long", line);
             return;
         }
+        if briefly
+            && let Some(brief) = syslog::brief(&**parser, line, context, scratch)
+            && report.handle_brief(&brief)
+        {
+            tally.parsed += 1;
+            return;
+        }
         let mut record = Record::default();
-        match syslog::read_into(&*choice.parser, line, &choice.context, scratch, &mut record) {
+        match syslog::read_into(&**parser, line, context, scratch, &mut record) {
             Ok(()) => {
                 report.handle_record(&record);
                 runs.handle_record(&record);
