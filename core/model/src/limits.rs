@@ -297,6 +297,12 @@ pub const WIRE_TRIGGER_RECENT_MAX: usize = 20;
 pub const WIRE_TRIGGER_FIELDS_MAX: usize = 16;
 /// Seconds of the past that somebody may ask for.
 pub const WIRE_ASKED_S_MAX: u32 = 3600;
+/// Bytes of one request to the local socket, its line end left out.
+pub const WIRE_SOCKET_LINE_BYTES_MAX: usize = 4096;
+/// Connections to the local socket at once; more are told so and closed.
+pub const WIRE_SOCKET_CONNECTIONS_MAX: usize = 16;
+/// Seconds that the local socket waits for a whole request, and for an answer to be read.
+pub const WIRE_SOCKET_WAIT_S_MAX: u64 = 10;
 /// Bytes of one stored window of the wire, unpacked.
 pub const WIRE_WINDOW_BYTES_MAX: u64 = 64 << 20;
 /// Slow and failed handshakes of one tap that one window keeps by themselves; more are counted.

@@ -2,8 +2,10 @@
 //! connection alone; and SYNs without an answer leave the cause too.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -95,7 +97,7 @@ fn run(world: &World) -> Result<()> {
     points_at_its_file(&line, "handshakes", TLS)?;
     let causes = curl(&line, "/api/v1/wire/unanswered?cause=accept_queue_full", None)?;
     ensure!(causes.contains(&format!("{}:{FULL}", Line::SERVER)), "{causes}");
-    quota(&line, &up, flow)
+    quota(world, &line, &up, flow)
 }
 
 /// What is kept of an event to this port names the file of its packets, soon.
@@ -232,12 +234,21 @@ fn unanswered(world: &World, port: u16) -> Result<String> {
     unreachable!("an endless range")
 }
 
-/// Asked for again and again, the files of before make room.
-fn quota(line: &Line, up: &Peer, client: SocketAddr) -> Result<()> {
+/// Asked for again and again, by the API and by the local socket in turn, the files of before make
+/// room.
+fn quota(world: &World, line: &Line, up: &Peer, client: SocketAddr) -> Result<()> {
     let evicted = "whyslow_self_wire_evidence_evicted_total{cause=\"slow_handshake\"} 1";
-    for _ in 0..12 {
+    let mut socket = BufReader::new(local_socket(world)?);
+    for n in 0_u32..12 {
         let body = format!("{{\"client\":\"{client}\",\"seconds_back\":60}}");
-        let kept = curl(line, "/api/v1/wire/keep", Some(&body))?;
+        let kept = if n % 2 == 0 {
+            curl(line, "/api/v1/wire/keep", Some(&body))?
+        } else {
+            writeln!(socket.get_mut(), "{body}")?;
+            let mut answer = String::new();
+            socket.read_line(&mut answer)?;
+            answer
+        };
         let kept: Value = serde_json::from_str(&kept).with_context(|| kept.clone())?;
         ensure!(kept["candidates"] == 1, "{kept:#}\n{}", up.output());
         let listed: Value = serde_json::from_str(&curl(line, "/api/v1/wire/evidence", None)?)?;
@@ -245,11 +256,24 @@ fn quota(line: &Line, up: &Peer, client: SocketAddr) -> Result<()> {
         let bytes: u64 = files.iter().filter_map(|file| file["bytes"].as_u64()).sum();
         ensure!(bytes <= 16 << 10, "{bytes} bytes are kept: {listed:#}");
         ensure!(files.iter().any(|file| file["name"] == kept["files"][0]["name"]), "{listed:#}");
-        if curl(line, "/metrics", None)?.contains(evicted) {
+        let metrics = curl(line, "/metrics", None)?;
+        if n > 0 && metrics.contains(evicted) {
+            let answers = "whyslow_self_wire_socket_answers_total{result=\"kept\"} ";
+            ensure!(metrics.contains(&format!("{answers}{}", n.div_ceil(2))), "{metrics}");
             return Ok(());
         }
     }
     anyhow::bail!("nothing was evicted: {}", curl(line, "/metrics", None)?)
+}
+
+/// The socket of the process under test, for its owner alone.
+fn local_socket(world: &World) -> Result<UnixStream> {
+    let path = world.path("data/keep.sock");
+    let mode = fs::metadata(&path)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "{path}: mode {mode:o}");
+    let socket = UnixStream::connect(&path)?;
+    socket.set_read_timeout(Some(FILE_MAX))?;
+    Ok(socket)
 }
 
 /// Asks the process under test from beside it.

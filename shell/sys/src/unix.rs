@@ -105,6 +105,7 @@ fn refused(source: io::Error) -> Error {
             io::ErrorKind::PermissionDenied,
             "the user whyslow runs as needs the right to write the directory",
         ),
+        (io::ErrorKind::InvalidInput, "choose a shorter path: the kernel takes 107 bytes"),
     ];
     let hint = hints.iter().find(|(kind, _)| *kind == source.kind()).map(|(_, hint)| *hint);
     Error { operation: OPERATION, hint, source }

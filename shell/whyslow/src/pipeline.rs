@@ -27,8 +27,8 @@ use crate::prober::sockets::Sockets;
 use crate::prober::{Plan, Prober};
 use crate::storage::{BadRetention, Db, Limits, Retention, StorageError, StoreOptions};
 use crate::web::access::{Access, NeedsToken};
-use crate::web::server;
 use crate::web::state::AppState;
+use crate::web::{server, socket};
 use crate::wire::evidence::Evidence;
 use crate::wire::evidence::checks::follow;
 use crate::wire::store::{self, Storing};
@@ -52,6 +52,7 @@ pub struct Running {
     state: Arc<AppState>,
     prober: Prober,
     web: JoinHandle<()>,
+    socket: JoinHandle<()>,
     kept: Keeping,
     stop: watch::Sender<bool>,
     address: SocketAddr,
@@ -160,8 +161,9 @@ impl Running {
         let (live, db, kept_of) =
             (state.live.clone(), state.db.clone(), Arc::clone(&state.evidence));
         tokio::spawn(follow(live, db, kept_of, stopping.clone()));
+        let socket = tokio::spawn(socket::until_stopped(Arc::clone(&state), stopping.clone()));
         let web = tokio::spawn(web_role(listener, Arc::clone(&state), stopping));
-        Ok(Self { state, prober, web, kept, stop, address })
+        Ok(Self { state, prober, web, socket, kept, stop, address })
     }
 
     /// The address that answers.
@@ -212,8 +214,8 @@ impl Running {
         })
         .await;
         self.kept.finish().await;
-        // It fails only where the role is gone already.
-        let _ = self.web.await;
+        // They fail only where the role is gone already.
+        let _ = tokio::join!(self.web, self.socket);
         self.state.links.stop().await;
         self.state.db.clone().close().await;
     }

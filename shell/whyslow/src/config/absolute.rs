@@ -12,6 +12,9 @@ pub fn file_names(config: &mut Config, base: &Path) {
     if let Some(data) = &mut config.data {
         *data = base.join(&*data);
     }
+    if let Some(socket) = &mut config.keep_socket {
+        *socket = base.join(&*socket);
+    }
     for table in &mut config.asn {
         *table = base.join(&*table);
     }

@@ -53,6 +53,11 @@ pub struct Config {
     /// Logs in which incidents are looked for, whose packets are then kept as evidence.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<LogTrigger>,
+    /// The local socket on which programs of this machine ask for packets to be kept, with the rights
+    /// of its owner alone; keep.sock in the data directory where left out. It is there where an
+    /// interface is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_socket: Option<PathBuf>,
     /// Graphite's plaintext: lines of other senders taken, values of balancers' windows sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graphite: Option<Graphite>,
@@ -81,6 +86,7 @@ impl Default for Config {
             edge: Vec::new(),
             wire: Vec::new(),
             triggers: Vec::new(),
+            keep_socket: None,
             graphite: None,
             remote_write: Vec::new(),
             agents: BTreeMap::new(),

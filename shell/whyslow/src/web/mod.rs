@@ -9,4 +9,5 @@ pub mod login;
 pub mod pages;
 pub mod problem;
 pub mod server;
+pub mod socket;
 pub mod state;

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use maud::html;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::web::pages::frame::bare;
 
@@ -74,6 +74,16 @@ impl Problem {
         self
     }
 
+    /// The same problem for a program.
+    pub fn document(&self) -> Value {
+        json!({
+            "status": "error",
+            "errorType": self.error_type,
+            "error": self.error,
+            "hint": self.hint,
+        })
+    }
+
     /// The same problem as a page for a person.
     pub fn page(&self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("This did not work");
@@ -104,12 +114,7 @@ impl Problem {
 /// Answers as JSON; the guard turns it into [`Problem::page`] for a browser that wants a page.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Json(json!({
-            "status": "error",
-            "errorType": self.error_type,
-            "error": self.error,
-            "hint": self.hint,
-        }));
+        let body = Json(self.document());
         let mut response = self.with_headers((self.status, body).into_response());
         response.extensions_mut().insert(self);
         response

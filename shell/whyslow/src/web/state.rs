@@ -20,6 +20,7 @@ use crate::web::api::families::Families;
 use crate::web::api::prometheus::gate::Gate;
 use crate::web::counts::WebCounts;
 use crate::web::problem::Problem;
+use crate::web::socket::Status;
 use crate::wire::Wire;
 use crate::wire::evidence::Evidence;
 use crate::wire::store::Storing;
@@ -49,6 +50,8 @@ pub struct AppState {
     pub links: Arc<Links>,
     /// What the listener counts of itself.
     pub web: WebCounts,
+    /// How the local socket fares.
+    pub keep_socket: Status,
     /// Where queries take their turn.
     pub queries: Gate,
     /// When the process started.
@@ -99,6 +102,7 @@ impl AppState {
             outputs: Arc::default(),
             links: Arc::default(),
             web: WebCounts::default(),
+            keep_socket: Status::default(),
             queries: Gate::default(),
             started: whyslow_sys::clock::wall(),
             stopping,

@@ -8,6 +8,7 @@ mod cli;
 mod examples;
 mod formats;
 mod graphite;
+mod keep_socket;
 mod links;
 mod nameserver;
 mod opener;

@@ -11,13 +11,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use whyslow_model::limits::WIRE_ASKED_S_MAX;
 use whyslow_wire::evidence::Trigger;
 use whyslow_wire::evidence::spool::cause_of;
 
 use super::exposition::{Exposition, Kind, float};
 use crate::web::problem::Problem;
+use crate::web::socket::Status;
 use crate::web::state::AppState;
 use crate::wire::evidence::{Ends, EvidenceCounts, Fate, Incident, Taken};
 
@@ -41,6 +42,19 @@ pub struct Wanted {
     seconds_back: Option<u32>,
 }
 
+impl Wanted {
+    /// What a line of JSON asks for.
+    ///
+    /// # Errors
+    /// [`Problem`] for what is no JSON, lacks something or says more.
+    pub fn of_line(line: &[u8]) -> Result<Self, Problem> {
+        serde_json::from_slice(line).map_err(|error| {
+            Problem::bad_data(format!("this asks for nothing: {error}"))
+                .hint(r#"write a line such as {"client": "192.0.2.7:40000", "seconds_back": 60}"#)
+        })
+    }
+}
+
 /// `POST`: writes what the rings hold of a connection, and says which files that gave.
 ///
 /// # Errors
@@ -50,7 +64,15 @@ pub async fn keep(
     State(state): State<Arc<AppState>>,
     Json(wanted): Json<Wanted>,
 ) -> Result<Response, Problem> {
-    let incident = incident(&state, &wanted)?;
+    Ok((StatusCode::CREATED, Json(keep_asked(&state, &wanted).await?)).into_response())
+}
+
+/// Writes what the rings hold of what is wanted, and says which files that gave.
+///
+/// # Errors
+/// As [`keep`].
+pub async fn keep_asked(state: &AppState, wanted: &Wanted) -> Result<Value, Problem> {
+    let incident = incident(state, wanted)?;
     let evidence = Arc::clone(&state.evidence);
     let taken = tokio::task::spawn_blocking(move || evidence.take(&incident)).await;
     let taken = taken
@@ -69,10 +91,10 @@ pub async fn keep(
         return Err(Problem::not_found(why)
             .hint("`whyslow_self_wire_depth_seconds` tells how far back the rings reach"));
     }
-    Ok((StatusCode::CREATED, Json(document(&taken))).into_response())
+    Ok(document(&taken))
 }
 
-fn document(taken: &Taken) -> serde_json::Value {
+fn document(taken: &Taken) -> Value {
     let file = |file: &crate::wire::evidence::TakenFile| {
         json!({
             "name": file.name,
@@ -172,6 +194,16 @@ pub(super) fn about_evidence(out: &mut Exposition, counts: &EvidenceCounts) {
     let help = "Events that came faster than they could be judged.";
     let name = "whyslow_self_wire_evidence_unheard_total";
     out.single(name, counter, help, float(counts.unheard));
+}
+
+/// How the local socket fares, where there is one.
+pub(super) fn about_socket(out: &mut Exposition, status: &Status) {
+    let name = "whyslow_self_wire_socket_up";
+    let up = f64::from(u8::from(status.problem().is_none()));
+    out.single(name, Kind::Gauge, "Whether the local socket is open.", up);
+    let name = "whyslow_self_wire_socket_answers_total";
+    out.family(name, Kind::Counter, "Answers of the local socket, by what they said.");
+    status.answers().for_each(|(result, n)| out.sample(name, [("result", result)], float(n)));
 }
 
 /// The usual causes, counted or not, and those that the configuration names.

@@ -38,6 +38,7 @@ pub async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, Pro
     super::wire::about_wire(&mut out, &state.wire.taps(), now);
     if !state.evidence.interfaces().is_empty() {
         super::evidence::about_evidence(&mut out, &state.evidence.counts());
+        super::evidence::about_socket(&mut out, &state.keep_socket);
         super::wire_triggers::about_triggers(&mut out, &state.evidence.triggers());
     }
     if let Some(storing) = state.storing.as_ref().filter(|_| !state.config().wire.is_empty()) {
