@@ -4,6 +4,7 @@
 
 mod kept;
 mod place;
+mod unusual;
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +24,8 @@ use place::{CHECKED, CLIENT_NAME, Place, WEB};
 pub const SCENARIO: Scenario = Scenario {
     name: "wire-triggers",
     proves: "what a tailed access log, journald or a check says was slow leaves the packets of that \
-             connection alone, each line once over rotation and a killed journalctl",
+             connection alone, each line once over rotation and a killed journalctl; a handshake is \
+             slow by what is usual at its server",
     needs: &[
         Need::Root,
         Need::Program("/usr/sbin/ip"),
@@ -33,6 +35,8 @@ pub const SCENARIO: Scenario = Scenario {
         Need::Program(JOURNALCTL),
         Need::Program("/usr/bin/logger"),
         Need::Program("/usr/bin/systemd-cat"),
+        Need::Program("/usr/bin/openssl"),
+        Need::Program("/usr/bin/ss"),
         Need::Program("/usr/bin/curl"),
         Need::Program("/usr/bin/tshark"),
     ],
@@ -51,6 +55,7 @@ fn run(world: &World) -> Result<()> {
     journal(&place)?;
     journalctl_killed(&place)?;
     flood(&place)?;
+    unusual::unusual(&place)?;
     check(&mut place)
 }
 

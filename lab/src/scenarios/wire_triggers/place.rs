@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::certificates::{Authority, Valid};
 use crate::journald::Journald;
 use crate::namespace::Pair;
 use crate::peer::Peer;
@@ -17,6 +18,8 @@ use crate::world::{World, must};
 pub(super) const WEB: u16 = 8080;
 /// Where the client's nginx answers checks.
 pub(super) const CHECKED: u16 = 8081;
+/// Where another nginx speaks TLS.
+pub(super) const TLS: u16 = 8443;
 /// What reverse DNS calls the client.
 pub(super) const CLIENT_NAME: &str = "client-1.cable.lab";
 /// How long anything may take to be seen.
@@ -32,6 +35,7 @@ pub(super) struct Place<'w> {
     pub(super) world: &'w World,
     pub(super) up: Peer,
     pub(super) nginx: Peer,
+    pub(super) secure: Peer,
     pub(super) journald: Journald,
     pair: Pair,
     _checked: Peer,
@@ -65,7 +69,12 @@ impl<'w> Place<'w> {
         let here = |line: &str| pair.server(line);
         let nginx = nginx(world, (Pair::SERVER, WEB), log, &logs, &here)?;
         let there = |line: &str| pair.client(line);
-        let checked = nginx_off(world, &there)?;
+        let checked = nginx_off(world, (Pair::CLIENT, CHECKED), "", &there)?;
+        let authority = Authority::new(world, "authority")?;
+        let leaf = authority.sign("leaf", &format!("IP:{}", Pair::SERVER), Valid::Days(30))?;
+        let keys =
+            format!("ssl_certificate {}; ssl_certificate_key {};", leaf.certificate, leaf.key);
+        let secure = nginx_off(world, (Pair::SERVER, TLS), &keys, &here)?;
         let names = format!(
             " local-zone: \"10.in-addr.arpa.\" static\n \
              local-data: \"1.0.99.10.in-addr.arpa. 60 IN PTR {CLIENT_NAME}.\"\n"
@@ -78,8 +87,16 @@ impl<'w> Place<'w> {
         let line = format!("{} up --config {config}", world.whyslow_path());
         let mut command = journald.inside_with(&pair.server_file(), &line);
         let up = Peer::start("up", world.dir(), &mut command)?;
-        let mut place =
-            Self { world, up, nginx, journald, pair, _checked: checked, _resolver: resolver };
+        let mut place = Self {
+            world,
+            up,
+            nginx,
+            secure,
+            journald,
+            pair,
+            _checked: checked,
+            _resolver: resolver,
+        };
         place.until_ready()?;
         Ok(place)
     }
@@ -111,7 +128,22 @@ impl<'w> Place<'w> {
         self.pair.client(&format!("curl -sS --max-time 20 --local-port {port} -o /dev/null {url}"))
     }
 
-    /// The same, slow, and not waited for.
+    /// So many handshakes, one after the other, each a whole one.
+    pub(super) fn curl_tls(&self, n: usize) -> Command {
+        let url = format!("https://{}:{TLS}/fast?[1-{n}]", Pair::SERVER);
+        let mut command = self.pair.client("curl -sSk --no-sessionid --max-time 20 -o /dev/null");
+        command.args(["-H", "Connection: close", &url]);
+        command
+    }
+
+    /// Whether something came to the nginx that speaks TLS, and is not read yet.
+    pub(super) fn tls_waits(&self) -> Result<bool> {
+        let told =
+            must(&mut self.pair.server(&format!("ss -Htn state established sport = :{TLS}")))?;
+        Ok(told.lines().any(|line| line.split_whitespace().next().is_some_and(|n| n != "0")))
+    }
+
+    /// A slow request from this port, not waited for.
     pub(super) fn begin_slow(&self, port: u16) -> Result<Slow> {
         let mut command = self.curl_web(port, "/slow");
         Ok(Slow(command.stdout(Stdio::null()).spawn().context("starting curl")?))
@@ -141,7 +173,7 @@ impl<'w> Place<'w> {
         must(self.pair.server("curl -sS --max-time 10").arg(format!("{API}{path}")))
     }
 
-    fn json(&self, path: &str) -> Result<Value> {
+    pub(super) fn json(&self, path: &str) -> Result<Value> {
         let text = self.api(path)?;
         serde_json::from_str(&text).with_context(|| format!("{path}: {text}"))
     }
@@ -217,8 +249,9 @@ fn write_config(world: &World, checks: &str) -> Result<String> {
 listen: 127.0.0.1:7070
 wire:
   - interface: w0
-    ports: [{WEB}, {CHECKED}]
+    ports: [{WEB}, {CHECKED}, {TLS}]
     ring: 16MiB
+    slow: {{total: 0s, times_p99: 4}}
     keep: {{slow: 0s, times_p99: 0, unanswered: false, after: 300ms, rate: 5, quota: 64MiB}}
 triggers:
   - name: exact
@@ -249,6 +282,7 @@ fn nginx(
     inside: &dyn Fn(&str) -> Command,
 ) -> Result<Peer> {
     let root = world.dir().display();
+    let ssl = if port == TLS { " ssl" } else { "" };
     let config = world.write(
         &format!("nginx-{port}.conf"),
         &format!(
@@ -257,7 +291,7 @@ fn nginx(
              http {{ {formats} {logs} default_type text/plain; client_body_temp_path {root}/b;\n\
              proxy_temp_path {root}/p; fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u;\n\
              scgi_temp_path {root}/s;\n\
-             server {{ listen {address}:{port}; location /fast {{ return 200 \"here\\n\"; }}\n\
+             server {{ listen {address}:{port}{ssl}; location /fast {{ return 200 \"here\\n\"; }}\n\
              location /slow {{ alias {root}/page; limit_rate 10k; }}\n\
              location / {{ return 404; }} }} }}\n"
         ),
@@ -268,6 +302,11 @@ fn nginx(
     Ok(peer)
 }
 
-fn nginx_off(world: &World, inside: &dyn Fn(&str) -> Command) -> Result<Peer> {
-    nginx(world, (Pair::CLIENT, CHECKED), "", "access_log off;", inside)
+fn nginx_off(
+    world: &World,
+    at: (&str, u16),
+    more: &str,
+    inside: &dyn Fn(&str) -> Command,
+) -> Result<Peer> {
+    nginx(world, at, more, "access_log off;", inside)
 }
