@@ -7,7 +7,7 @@ use super::*;
 use crate::privilege::{self, Capability};
 
 const LAYOUT: Layout =
-    Layout { block_bytes: 4096, blocks: 8, held: 6, retire: Duration::from_millis(20) };
+    Layout { block_bytes: 4096, blocks: 8, held: 5, retire: Duration::from_millis(20) };
 const PAYLOAD: usize = 1000;
 
 /// A ring that sees what is sent to one UDP port on loopback, and the sender.
@@ -21,6 +21,10 @@ struct World {
 impl World {
     /// `None` where we may not capture.
     fn new() -> Option<Self> {
+        Self::of(LAYOUT)
+    }
+
+    fn of(layout: Layout) -> Option<Self> {
         let socket = match open_socket() {
             Ok(socket) => socket,
             Err(error) => {
@@ -34,7 +38,7 @@ impl World {
         let to = receiver.local_addr().expect("address");
         let sender = UdpSocket::bind("127.0.0.1:0").expect("bind");
         sender.connect(to).expect("connect");
-        let (follower, history) = open(socket, LAYOUT).expect("ring");
+        let (follower, history) = open(socket, layout).expect("ring");
         follower.filter(&udp_to(to.port())).expect("filter");
         let lo = Interface::named("lo").expect("asked").expect("lo");
         follower.bind(lo.index).expect("bind");
@@ -42,11 +46,7 @@ impl World {
     }
 
     fn send(&self, numbers: std::ops::Range<u32>) {
-        for n in numbers {
-            let mut payload = [0; PAYLOAD];
-            payload[..4].copy_from_slice(&n.to_be_bytes());
-            self.sender.send(&payload).expect("send");
-        }
+        send(&self.sender, numbers);
     }
 
     /// Walks until `wanted` packets were met, each once though loopback shows it twice.
@@ -58,6 +58,14 @@ impl World {
             std::thread::yield_now();
         }
         met
+    }
+}
+
+fn send(sender: &UdpSocket, numbers: std::ops::Range<u32>) {
+    for n in numbers {
+        let mut payload = [0; PAYLOAD];
+        payload[..4].copy_from_slice(&n.to_be_bytes());
+        sender.send(&payload).expect("send");
     }
 }
 
@@ -130,6 +138,45 @@ fn the_oldest_give_way_so_that_no_packet_is_lost() {
     world.history.read(depth.from, depth.to, |p| read.extend(number(p)));
     assert!(read.len() >= 6 && read.ends_with(&[399]), "{read:?}");
     assert!(read.is_sorted());
+}
+
+#[test]
+fn processors_that_fill_it_at_once_lose_nothing_while_there_is_room() {
+    const SENDERS: u32 = 2;
+    const ROUNDS: u32 = 500;
+    const AT_ONCE: u32 = 20;
+    /// A block holds three packets, and loopback shows each twice.
+    const OPEN_MAX: u64 = 3;
+    let Some(mut world) = World::of(Layout { blocks: 512, held: 332, ..LAYOUT }) else { return };
+    let begin = std::sync::Barrier::new(SENDERS as usize + 1);
+    let (mut seen, mut lost) = (0, 0);
+    std::thread::scope(|scope| {
+        for _ in 0..SENDERS {
+            let (sender, begin) = (world.sender.try_clone().expect("clone"), &begin);
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    begin.wait();
+                    send(&sender, round * AT_ONCE..(round + 1) * AT_ONCE);
+                    begin.wait();
+                }
+            });
+        }
+        for round in 1..=u64::from(ROUNDS) {
+            begin.wait();
+            begin.wait();
+            // What one round leaves is walked before the next: of the blocks that are not held more
+            // than a quarter stays free, so whatever is dropped is dropped though there is room.
+            let sent = round * u64::from(SENDERS * AT_ONCE) * 2;
+            let began = Instant::now();
+            while seen + lost + OPEN_MAX < sent && began.elapsed() < Duration::from_secs(10) {
+                seen += world.follower.walk(u64::MAX, |_| {}).packets;
+                lost += world.follower.stats().expect("stats").drops;
+            }
+        }
+    });
+    assert_eq!(lost, 0);
+    assert!(seen + OPEN_MAX >= u64::from(ROUNDS * SENDERS * AT_ONCE) * 2, "{seen} seen");
+    assert!(world.follower.free_min() > 512 / 4);
 }
 
 #[test]
