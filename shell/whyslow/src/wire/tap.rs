@@ -188,6 +188,11 @@ impl Tap {
         self.freezes
     }
 
+    /// The fewest blocks that the kernel had left.
+    pub const fn free_blocks_min(&self) -> u64 {
+        self.follower.free_min()
+    }
+
     /// A handle on what is held.
     pub fn history(&self) -> History {
         self.history.clone()

@@ -11,7 +11,7 @@ use whyslow_wire::report::document::{EndingDocument, HandshakeDocument, Unanswer
 use whyslow_wire::report::{Cell, Cohort, Outcome, Table};
 use whyslow_wire::watch::Watch;
 
-use super::pass::{Capture, Ended};
+use super::pass::{Capture, Ended, RingFared};
 use super::{Output, Stop};
 
 const SCHEMA: &str = "whyslow.wire/1";
@@ -116,6 +116,9 @@ pub(super) struct Totals {
     /// `whole`, `cut` within a packet, `broken` or `unread` from some place on.
     ended: &'static str,
     interfaces: Vec<Option<String>>,
+    /// How the ring fared; only where it is a live tap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ring: Option<RingFared>,
     slow_ms: f64,
     handshake_count: u64,
     slow: u64,
@@ -190,6 +193,7 @@ pub(super) fn totals(
             Ended::Unread(_) => "unread",
         },
         interfaces: capture.interfaces.clone(),
+        ring: capture.ring,
         slow_ms,
         handshake_count: outcome.total.handshakes,
         slow: outcome.total.slow,

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use whyslow_model::Wall;
 use whyslow_sys::clock;
+use whyslow_sys::ring::Layout;
 use whyslow_wire::plan::{REST, RETIRE};
 use whyslow_wire::watch::{Told, Watch};
 
 use super::Stop;
-use super::pass::{Capture, Ended};
+use super::pass::{Capture, Ended, RingFared};
 use crate::cli::{Output, interrupt};
 use crate::config::{Size, WireTap};
 use crate::prober::sockets::{self, Opener, Sockets};
@@ -86,7 +87,14 @@ pub(super) fn read(
         timeless: 0,
         unknown_link: 0,
         interfaces: vec![Some(asked.interface.to_owned())],
+        ring: Some(fared(&tap)),
     })
+}
+
+fn fared(tap: &Tap) -> RingFared {
+    let Layout { blocks, block_bytes, .. } = tap.history().layout();
+    let (free_blocks_min, freezes) = (tap.free_blocks_min(), tap.freezes());
+    RingFared { blocks, block_bytes, free_blocks_min, freezes }
 }
 
 /// While there is one thread only: has the socket opened, then gives the privileges up.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use serde::Serialize;
 use whyslow_model::Wall;
 use whyslow_wire::capture::{CaptureError, Ending, Reader, Statistics, Step};
 use whyslow_wire::watch::{Told, Watch};
@@ -37,6 +38,21 @@ pub(super) struct Capture {
     pub(super) unknown_link: u64,
     /// The interfaces' names, as far as it tells them.
     pub(super) interfaces: Vec<Option<String>>,
+    /// How the ring fared, where it is a live tap.
+    pub(super) ring: Option<RingFared>,
+}
+
+/// How the ring of a live tap fared.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct RingFared {
+    /// Blocks it has.
+    pub(super) blocks: u32,
+    /// Bytes of each.
+    pub(super) block_bytes: u32,
+    /// The fewest that the kernel had left, the one it fills included; at 0 it dropped what came.
+    pub(super) free_blocks_min: u64,
+    /// How often the kernel had none.
+    pub(super) freezes: u64,
 }
 
 /// Why there is nothing to report.
@@ -86,6 +102,7 @@ pub(super) fn read(
         timeless: noted.timeless,
         unknown_link: noted.unknown_link,
         interfaces: pass.reader.interfaces().iter().map(|i| i.name.clone()).collect(),
+        ring: None,
     })
 }
 
