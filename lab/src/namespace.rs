@@ -58,6 +58,11 @@ impl Pair {
         words(&format!("ip netns exec {} {line}", self.server))
     }
 
+    /// The file that stands for the client's namespace.
+    pub fn client_file(&self) -> String {
+        format!("/run/netns/{}", self.client)
+    }
+
     /// The file that stands for the server's namespace.
     pub fn server_file(&self) -> String {
         format!("/run/netns/{}", self.server)

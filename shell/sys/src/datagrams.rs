@@ -220,25 +220,20 @@ const BATCH_COUNT: libc::c_uint = 64;
 
 const _: () = assert!(BATCH_MAX == 64);
 
-/// Sends `payload` `times` times, at most 32, to where `socket` is connected, by one system call;
-/// gives how many the kernel took.
+/// Has whatever `socket` sends in one call cut into datagrams of `bytes`, the last maybe shorter, by
+/// the kernel (`UDP_SEGMENT`, udp(7), since Linux 4.18): at most 64 KiB and 128 datagrams a call.
 ///
 /// # Errors
-/// Where it took none: its queue is full, or there is no way.
-pub fn send_again(socket: &UdpSocket, payload: &[u8], times: usize) -> io::Result<usize> {
-    let mut iov =
-        libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
-    // SAFETY: arrays of zeroed headers are valid.
-    let mut headers: [libc::mmsghdr; 32] = unsafe { zeroed() };
-    for header in &mut headers {
-        header.msg_hdr.msg_iov = &raw mut iov;
-        header.msg_hdr.msg_iovlen = 1;
-    }
-    let count = libc::c_uint::try_from(times.min(headers.len())).unwrap_or(0);
-    // SAFETY: the headers, of which `count` are read, all point at `iov`, which is live and points
-    // at `payload`; the kernel reads those and writes lengths into the headers.
-    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, 0) };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+/// Where the kernel cannot.
+pub fn cut_into(socket: &UdpSocket, bytes: u16) -> io::Result<()> {
+    let bytes = libc::c_int::from(bytes);
+    let length = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap_or(0);
+    let at = (&raw const bytes).cast();
+    // SAFETY: the pointer and the length describe one live `int`, which the kernel only reads.
+    let rc = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, at, length)
+    };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -289,6 +284,19 @@ mod tests {
         assert!(batch.dropped() > 0, "nothing was dropped");
         assert_eq!(socket.memory().map(|m| m.dropped), Some(batch.dropped()));
         assert_eq!(received + u64::from(batch.dropped()), sent + 1);
+    }
+
+    #[test]
+    fn one_call_sends_many_datagrams() {
+        let socket = Datagrams::udp("127.0.0.1:0".parse().expect("address")).expect("socket");
+        let sender = UdpSocket::bind("127.0.0.1:0").expect("sender");
+        sender.connect(socket.address().expect("address")).expect("connect");
+        cut_into(&sender, 4).expect("cut");
+        assert_eq!(sender.send(b"one two three").expect("send"), 13);
+        let mut batch = Batch::default();
+        assert_eq!(socket.receive(&mut batch).expect("receive"), 4);
+        let found: Vec<&[u8]> = batch.datagrams().map(|(bytes, _)| bytes).collect();
+        assert_eq!(found, [&b"one "[..], b"two ", b"thre", b"e"]);
     }
 
     #[test]

@@ -1,114 +1,97 @@
-//! `wire_ring [SECONDS]`: what recording costs and loses beside tcpdump: 1400-byte frames over a
-//! virtual wire as fast as one core sends them, then TLS handshakes one after the other.
-//! `wire_ring blast TO SECONDS` is the sender.
+//! What recording costs and loses beside tcpdump, over a virtual wire: frames of 1400 bytes at one
+//! rate, run after run, and as fast as one processor sends them; then TLS handshakes at one rate.
+//!
+//! `wire_ring [SECONDS [RUNS [FRAMES/S [HANDSHAKES/S]]]]`: 60 5 400000 2000 where left out. It needs
+//! root. `wire_ring blast TO SECONDS [FRAMES/S]` is the sender of frames, `wire_ring replay CLIENT
+//! SERVER CAPTURE SECONDS HANDSHAKES/S` that of handshakes.
 //!
 //! Build it, and `whyslow`, with `--release`; the figures mean nothing else.
 
-use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+mod beside;
+mod blast;
+mod handshakes;
+mod replay;
+mod wire;
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
-use whyslow_lab::namespace::Pair;
-use whyslow_lab::peer::Peer;
-use whyslow_lab::world::{World, must};
-use whyslow_sys::datagrams::send_again;
+use anyhow::{Result, bail};
+use whyslow_lab::figure::{Figure, HEAD};
+use whyslow_lab::world::World;
 
-/// With the headers of Ethernet, IPv4 and UDP a frame of 1400 bytes.
-const PAYLOAD_BYTES: usize = 1358;
-/// Datagrams of one system call.
-const AT_ONCE: usize = 32;
-const LIMIT: Duration = Duration::from_secs(20);
+use beside::{Recorder, Run};
+use wire::Wire;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    seconds: u64,
+    runs: u32,
+    frames_per_s: u64,
+    handshakes_per_s: u64,
+}
+
+/// Seconds in which the sender is measured alone.
+const ALONE_S: u64 = 10;
+/// Of a processor, in percent, what following frames without handshakes may cost.
+const SHARE_MAX: f64 = 3.0;
+/// Frames a second at least.
+const FRAMES_PER_S_MIN: f64 = 350_000.0;
+/// Of five runs, those that may not lose anything.
+const WHOLE_OF_FIVE: f64 = 4.0;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |at: usize, usual: u64| arguments.get(at).map_or(Ok(usual), |text| text.parse());
     match arguments[..] {
-        ["blast", to, seconds] => blast(to, seconds.parse()?),
-        [] => measure(60),
-        [seconds] => measure(seconds.parse()?),
-        _ => bail!("wire_ring [SECONDS] | wire_ring blast TO SECONDS"),
+        ["blast", to, seconds] => blast::run(to, seconds.parse()?, None),
+        ["blast", to, seconds, rate] => blast::run(to, seconds.parse()?, Some(rate.parse()?)),
+        ["replay", client, server, capture, seconds, rate] => {
+            replay::run(client, server, capture, seconds.parse()?, rate.parse()?)
+        }
+        [] | [_] | [_, _] | [_, _, _] | [_, _, _, _] => measure(Plan {
+            seconds: number(0, 60)?,
+            runs: u32::try_from(number(1, 5)?)?,
+            frames_per_s: number(2, 400_000)?,
+            handshakes_per_s: number(3, 2000)?,
+        }),
+        _ => bail!("wire_ring [SECONDS [RUNS [FRAMES/S [HANDSHAKES/S]]]]"),
     }
 }
 
-fn blast(to: &str, seconds: u64) -> Result<()> {
-    let socket = UdpSocket::bind("0.0.0.0:0")?;
-    socket.connect(to)?;
-    let payload = [0x55; PAYLOAD_BYTES];
-    let (began, mut sent) = (Instant::now(), 0_u64);
-    while began.elapsed() < Duration::from_secs(seconds) {
-        // A port that nobody listens on is told as an error of the next call, which sends too.
-        sent += send_again(&socket, &payload, AT_ONCE).unwrap_or(0) as u64;
+fn measure(plan: Plan) -> Result<()> {
+    let (world, wire) = (World::new("wire-ring")?, Wire::new()?);
+    let whyslow = Recorder::whyslow(&world);
+    let tcpdump = Recorder::tcpdump();
+    println!("no recorder: {}", wire.blast(ALONE_S, None)?.trim());
+    println!("\n{}", beside::HEAD);
+    let mut runs = Vec::new();
+    for n in 1..=plan.runs {
+        runs.push(told(&format!("{n}"), &whyslow.frames(&world, &wire, plan, true)?));
     }
-    let kpps = sent as f64 / began.elapsed().as_secs_f64() / 1e3;
-    println!("sent {sent} frames, {kpps:.0} thousand a second");
-    Ok(())
+    told("the same", &tcpdump.frames(&world, &wire, plan, true)?);
+    told("unpaced", &whyslow.frames(&world, &wire, plan, false)?);
+    told("unpaced", &tcpdump.frames(&world, &wire, plan, false)?);
+    println!("\n{HEAD}");
+    demands(&runs).iter().for_each(|figure| println!("{figure}"));
+    println!();
+    handshakes::measure(&world, &wire, plan)
 }
 
-fn measure(seconds: u64) -> Result<()> {
-    let world = World::new("wire-ring")?;
-    let pair = Pair::new()?;
-    let itself = std::env::current_exe()?.display().to_string();
-    let blast = format!("{itself} blast {}:9 {seconds}", Pair::SERVER);
-    println!("no recorder: {}", must(&mut pair.client(&blast))?.trim());
-    let (whyslow, pcap) = (world.whyslow_path(), world.path("peer.pcap"));
-    let recorder = format!("{whyslow} wire -i w0 --ring 256MiB --json-lines");
-    let peer = format!("tcpdump -Z root -n -i w0 -w {pcap}");
-    for (name, line, ready) in
-        [("whyslow", recorder.as_str(), "following"), ("tcpdump", peer.as_str(), "listening")]
-    {
-        beside(&world, &pair, name, line, ready, &blast, seconds)?;
-    }
-    handshakes(&world, &pair, &recorder, seconds)
+fn told(name: &str, run: &Run) -> Run {
+    println!("{}", run.row(name));
+    run.clone()
 }
 
-/// Runs `load` beside a recorder; says what the recorder used and lost.
-fn beside(
-    world: &World,
-    pair: &Pair,
-    name: &str,
-    recorder: &str,
-    ready: &str,
-    load: &str,
-    seconds: u64,
-) -> Result<()> {
-    let mut peer = Peer::start(name, world.dir(), &mut pair.server(recorder))?;
-    let log = world.path(&format!("{name}.log"));
-    let text = || std::fs::read_to_string(&log).unwrap_or_default();
-    peer.until(|| Ok(text().contains(ready)))?;
-    let before = peer.cpu_s()?;
-    let said = must(&mut pair.client(load))?;
-    let cpu_s = peer.cpu_s()? - before;
-    peer.signal("INT")?;
-    peer.ended(LIMIT)?;
-    let told = text();
-    let last = told.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
-    let lost = match last {
-        Some(totals) => format!(
-            "{} packets, {} dropped, {} handshakes",
-            totals["packets"], totals["drops"], totals["handshake_count"]
-        ),
-        None => told.lines().filter(|l| l.contains("packets")).collect::<Vec<_>>().join(", "),
-    };
-    let share = cpu_s / seconds as f64 * 100.0;
-    let said = said.lines().last().unwrap_or_default();
-    println!("{name}: {said}; {lost}; {cpu_s:.2} s of a core, {share:.1} %");
-    Ok(())
-}
-
-fn handshakes(world: &World, pair: &Pair, recorder: &str, seconds: u64) -> Result<()> {
-    let (key, certificate) = (world.path("key.pem"), world.path("cert.pem"));
-    let make = format!(
-        "openssl req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \
-         -subj /CN=lab -keyout {key} -out {certificate}"
-    );
-    must(&mut pair.server(&make))?;
-    let server = format!("openssl s_server -accept 443 -www -quiet -key {key} -cert {certificate}");
-    let mut server = Peer::start("s_server", world.dir(), &mut pair.server(&server))?;
-    let address = format!("{}:443", Pair::SERVER);
-    let try_once = format!("openssl s_time -connect {address} -new -time 1");
-    server.until(|| Ok(pair.client(&try_once).output()?.status.success()))?;
-    let load = format!("openssl s_time -connect {address} -new -time {seconds}");
-    beside(world, pair, "handshakes", recorder, "following", &load, seconds)
-        .context("handshakes one after the other")
+/// What the runs at one rate have to show.
+fn demands(runs: &[Run]) -> Vec<Figure> {
+    let most = |of: fn(&Run) -> f64| runs.iter().map(of).fold(f64::NAN, f64::max);
+    let lost = runs.iter().filter(|run| run.dropped + run.unseen() > 0).count();
+    let may = (runs.len() as f64 * (1.0 - WHOLE_OF_FIVE / 5.0)).floor();
+    let slowest = runs.iter().map(Run::frames_per_s).fold(f64::NAN, f64::min);
+    let short = FRAMES_PER_S_MIN - slowest;
+    vec![
+        Figure::at_most("runs that lost a frame", "runs", lost as f64, may),
+        Figure::at_most("the most of a core", "%", most(|run| run.share_percent()), SHARE_MAX),
+        Figure::at_most("frames short of 350,000", "1/s", short, 0.0),
+    ]
 }
