@@ -22,6 +22,8 @@ use whyslow_model::seeded::Seed;
 
 use duplicates::Duplicates;
 use fragments::Fragments;
+use ip::{Ip, Part};
+use link::Framed;
 pub use link::LinkType;
 
 use crate::segment::Segment;
@@ -130,11 +132,7 @@ impl Decoder {
     pub fn decode<'a>(&'a mut self, packet: &Captured<'a>) -> Decoded<'a> {
         self.counters.packets += 1;
         self.counters.bytes += u64::from(packet.original_len);
-        let decoded = opened(&mut self.fragments, packet).unwrap_or_else(|refused| match refused {
-            Refused::Other => Decoded::Other,
-            Refused::Cut(what) => Decoded::Cut(what),
-            Refused::Malformed(what) => Decoded::Malformed(what),
-        });
+        let decoded = opened(&mut self.fragments, packet);
         let counter = match &decoded {
             Decoded::Tcp(_) => &mut self.counters.tcp,
             Decoded::Udp(_) => &mut self.counters.udp,
@@ -148,21 +146,41 @@ impl Decoder {
     }
 }
 
-/// Goes through the layers. They are inlined: what each gives is large, and would be copied at every
-/// return.
+/// Goes through the layers. They are inlined, and the last ones give no `Result`: what each gives is
+/// large, and would be copied at every return.
 #[inline]
-fn opened<'a>(fragments: &'a mut Fragments, packet: &Captured<'a>) -> Result<Decoded<'a>, Refused> {
-    let framed = link::open(packet)?;
-    let ip = ip::open(&framed)?;
-    let Some(part) = ip.fragment else {
-        return transport::open(packet, &framed, &ip);
+fn opened<'a>(fragments: &'a mut Fragments, packet: &Captured<'a>) -> Decoded<'a> {
+    let framed = match link::open(packet) {
+        Ok(framed) => framed,
+        Err(refused) => return refused.into(),
     };
-    let Some(mut whole) = fragments.handle(&ip, part, packet.at)? else {
+    let ip = match ip::open(&framed) {
+        Ok(ip) => ip,
+        Err(refused) => return refused.into(),
+    };
+    match ip.fragment {
+        None => transport::open(packet, &framed, &ip),
+        Some(part) => {
+            put_together(fragments, packet, &framed, &ip, part).unwrap_or_else(Into::into)
+        }
+    }
+}
+
+/// What the fragments of a datagram are, once they are all there.
+#[cold]
+fn put_together<'a>(
+    fragments: &'a mut Fragments,
+    packet: &Captured<'a>,
+    framed: &Framed<'a>,
+    ip: &Ip<'a>,
+    part: Part,
+) -> Result<Decoded<'a>, Refused> {
+    let Some(mut whole) = fragments.handle(ip, part, packet.at)? else {
         return Ok(Decoded::Fragment);
     };
     ip::extensions(&mut whole)?;
     match whole.fragment {
-        None => transport::open(packet, &framed, &whole),
+        None => Ok(transport::open(packet, framed, &whole)),
         Some(_) => Err(Refused::Malformed("IPv6 fragment within a fragment")),
     }
 }
@@ -176,6 +194,16 @@ enum Refused {
     Cut(&'static str),
     /// This is broken.
     Malformed(&'static str),
+}
+
+impl From<Refused> for Decoded<'_> {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Other => Self::Other,
+            Refused::Cut(what) => Self::Cut(what),
+            Refused::Malformed(what) => Self::Malformed(what),
+        }
+    }
 }
 
 /// For the fuzzer: packets in a row, fragments of each other maybe. The first byte picks the link

@@ -9,34 +9,26 @@ use crate::segment::{Flags, Options, Segment};
 
 /// Reads the transport header of a whole datagram.
 #[inline]
-pub(super) fn open<'a>(
-    packet: &Captured<'a>,
-    framed: &Framed<'a>,
-    ip: &Ip<'a>,
-) -> Result<Decoded<'a>, Refused> {
+pub(super) fn open<'a>(packet: &Captured<'a>, framed: &Framed<'a>, ip: &Ip<'a>) -> Decoded<'a> {
     match ip.protocol {
         TCP => tcp(packet, framed, ip),
         UDP => udp(packet, framed, ip),
-        _ => Err(Refused::Other),
+        _ => Decoded::Other,
     }
 }
 
 #[inline]
-fn tcp<'a>(
-    packet: &Captured<'a>,
-    framed: &Framed<'a>,
-    ip: &Ip<'a>,
-) -> Result<Decoded<'a>, Refused> {
+fn tcp<'a>(packet: &Captured<'a>, framed: &Framed<'a>, ip: &Ip<'a>) -> Decoded<'a> {
     let Some((head, rest)) = ip.payload.split_first_chunk::<20>() else {
-        return Err(ended(ip, 20, "TCP header"));
+        return ended(ip, 20, "TCP header").into();
     };
     let header_len = usize::from(head[12] >> 4) * 4;
     if header_len < 20 || header_len > ip.len {
-        return Err(Refused::Malformed("TCP header length"));
+        return Decoded::Malformed("TCP header length");
     }
     // Cut within the options, the segment still tells its numbers and its length.
     let (options, payload) = rest.split_at_checked(header_len - 20).unwrap_or((rest, &[]));
-    Ok(Decoded::Tcp(Segment {
+    Decoded::Tcp(Segment {
         at: packet.at,
         interface: framed.interface,
         outgoing: framed.outgoing,
@@ -51,24 +43,20 @@ fn tcp<'a>(
         options: tcp_options(options),
         len: u32::try_from(ip.len - header_len).unwrap_or(u32::MAX),
         payload,
-    }))
+    })
 }
 
-fn udp<'a>(
-    packet: &Captured<'a>,
-    framed: &Framed<'a>,
-    ip: &Ip<'a>,
-) -> Result<Decoded<'a>, Refused> {
+fn udp<'a>(packet: &Captured<'a>, framed: &Framed<'a>, ip: &Ip<'a>) -> Decoded<'a> {
     let Some((head, rest)) = ip.payload.split_first_chunk::<8>() else {
-        return Err(ended(ip, 8, "UDP header"));
+        return ended(ip, 8, "UDP header").into();
     };
     let len = match usize::from(u16::from_be_bytes([head[4], head[5]])) {
         // Jumbograms (RFC 2675) and offloading cards leave it to the IP header.
         0 => ip.len - 8,
         len @ 8.. => (len - 8).min(ip.len - 8),
-        _ => return Err(Refused::Malformed("UDP length")),
+        _ => return Decoded::Malformed("UDP length"),
     };
-    Ok(Decoded::Udp(Datagram {
+    Decoded::Udp(Datagram {
         at: packet.at,
         interface: framed.interface,
         outgoing: framed.outgoing,
@@ -76,7 +64,7 @@ fn udp<'a>(
         to: SocketAddr::new(ip.to, u16::from_be_bytes([head[2], head[3]])),
         len: u32::try_from(len).unwrap_or(u32::MAX),
         payload: rest.get(..len).unwrap_or(rest),
-    }))
+    })
 }
 
 /// The captured part ended: because of the snap length, or because the packet did.
