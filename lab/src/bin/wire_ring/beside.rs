@@ -47,9 +47,9 @@ pub(crate) const HEAD: &str = "\
     blocks, least | core-s | % of a core |\n|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl Recorder {
-    /// Ours, with the ring it has where nothing is said.
+    /// Ours, with the ring that an interface has where its configuration says nothing.
     pub(crate) fn whyslow(world: &World) -> Self {
-        let line = format!("{} wire -i w0 --json-lines", world.whyslow_path());
+        let line = format!("{} wire -i w0 --ring 256MiB --json-lines", world.whyslow_path());
         Self { name: "whyslow", line, ready: "following" }
     }
 

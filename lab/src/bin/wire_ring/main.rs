@@ -1,7 +1,7 @@
 //! What recording costs and loses beside tcpdump, over a virtual wire: frames of 1400 bytes at one
 //! rate, run after run, and as fast as one processor sends them; then TLS handshakes at one rate.
 //!
-//! `wire_ring [SECONDS [RUNS [FRAMES/S [HANDSHAKES/S]]]]`: 60 5 400000 2000 where left out. It needs
+//! `wire_ring [SECONDS [RUNS [FRAMES/S [HANDSHAKES/S]]]]`: 60 5 360000 2000 where left out. It needs
 //! root. `wire_ring blast TO SECONDS [FRAMES/S]` is the sender of frames, `wire_ring replay CLIENT
 //! SERVER CAPTURE SECONDS HANDSHAKES/S` that of handshakes.
 //!
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
         [] | [_] | [_, _] | [_, _, _] | [_, _, _, _] => measure(Plan {
             seconds: number(0, 60)?,
             runs: u32::try_from(number(1, 5)?)?,
-            frames_per_s: number(2, 400_000)?,
+            frames_per_s: number(2, 360_000)?,
             handshakes_per_s: number(3, 2000)?,
         }),
         _ => bail!("wire_ring [SECONDS [RUNS [FRAMES/S [HANDSHAKES/S]]]]"),
