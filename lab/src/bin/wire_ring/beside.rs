@@ -1,6 +1,7 @@
 //! A recorder beside a load: what it took, lost and cost.
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,6 +14,8 @@ use crate::wire::Wire;
 
 /// How long a recorder may take to end.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Of what a recorder wrote, the end that is read.
+const TAIL_BYTES: u64 = 4 << 20;
 
 /// A recorder.
 #[derive(Clone, Debug)]
@@ -105,13 +108,13 @@ impl Recorder {
             cpu_s,
             ..Run::default()
         };
-        self.told(&peer, run)
+        self.told(world, run)
     }
 
     /// The beginning of what it said.
     fn head(&self, world: &World) -> Result<String> {
         let mut line = String::new();
-        for read in BufReader::new(std::fs::File::open(self.log(world))?).lines().take(5) {
+        for read in BufReader::new(File::open(self.log(world))?).lines().take(5) {
             line += &read?;
         }
         Ok(line)
@@ -123,8 +126,8 @@ impl Recorder {
     }
 
     /// Reads what it said of itself at its end.
-    fn told(&self, peer: &Peer, run: Run) -> Result<Run> {
-        let said = peer.output();
+    fn told(&self, world: &World, run: Run) -> Result<Run> {
+        let said = tail(&self.log(world))?;
         let totals = said.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
         let Some(totals) = totals else {
             let count = |what: &str| {
@@ -148,6 +151,16 @@ impl Recorder {
             ..run
         })
     }
+}
+
+/// The end of a file, as text. What whyslow says in the end is a line of maybe a hundred kilobytes.
+fn tail(path: &str) -> Result<String> {
+    let mut file = File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Run {
