@@ -5,6 +5,7 @@
 
 pub mod asn;
 pub mod conversation;
+pub mod digits;
 pub mod duration;
 pub mod faults;
 pub mod hash;
