@@ -13,6 +13,7 @@ use crate::opening::Opening;
 
 mod clock;
 mod evidence;
+mod figures;
 mod fuzz;
 mod gap;
 mod numbers;

@@ -1,5 +1,7 @@
 //! The anatomy of one opening: its phases, whose time they were, how sure that is, and why.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::opening::{Opening, Outcome};
@@ -31,7 +33,7 @@ pub struct Handshake {
     /// with it the client's think, are estimates.
     pub estimated: bool,
     /// Sentences, each with its figure.
-    pub evidence: Vec<String>,
+    pub evidence: Vec<Cow<'static, str>>,
 }
 
 impl Handshake {

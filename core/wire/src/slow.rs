@@ -1,6 +1,7 @@
 //! From when on a handshake is slow: as a whole, by whose time it was, and against what is usual
 //! at its server.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use whyslow_model::seeded::Seed;
@@ -42,7 +43,7 @@ impl Slow {
         let mut handshake = judge(opening, point, &by(&self.judge, usual, times));
         if handshake.blame != Blame::None && judged_slow_by(&handshake, &self.judge).is_none() {
             let said = unusual(&handshake, usual, times);
-            handshake.evidence.extend(said);
+            handshake.evidence.extend(said.map(Cow::Owned));
         }
         if handshake.is_tls() && handshake.opening.outcome == Outcome::Complete {
             self.usual.learn(server, at, figures(&handshake).map(Some));

@@ -1,5 +1,9 @@
 //! The sentences under a verdict: what was measured, what that proves, and what could not be used.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::figures::{Figure, Number, Rtt};
 use super::gap::{Cause, Gap};
 use super::ms;
 use super::numbers::Numbers;
@@ -10,11 +14,16 @@ use crate::opening::{Gaps, Opening, Outcome, Side};
 
 /// Pauses and delays below this are not worth a sentence, in nanoseconds.
 const WORTH_NS: i64 = 5_000_000;
+/// A handshake without trouble has no more.
+const SENTENCES_USUAL: usize = 6;
+
+/// A sentence, which costs nothing where it has no figure.
+pub(super) type Sentence = Cow<'static, str>;
 
 /// All sentences, in the order of the phases they are about; those on the capture last.
-pub(super) fn sentences(sight: &Sight<'_>, timeline: &Timeline, found: &Found) -> Vec<String> {
+pub(super) fn sentences(sight: &Sight<'_>, timeline: &Timeline, found: &Found) -> Vec<Sentence> {
     let opening = sight.opening;
-    let mut says = Vec::new();
+    let mut says = Says(Vec::with_capacity(SENTENCES_USUAL));
     round_trip(sight, &mut says);
     opening_of_tcp(opening, &mut says);
     if let Some(gap) = found.hello.as_ref().filter(|gap| gap.stretch.ns() >= WORTH_NS) {
@@ -29,34 +38,35 @@ pub(super) fn sentences(sight: &Sight<'_>, timeline: &Timeline, found: &Found) -
     sent_again("server", &opening.server_side, "client", &mut says);
     ending(opening, timeline, &mut says);
     capture(&opening.gaps, &mut says);
-    says
+    says.0
 }
 
-fn round_trip(sight: &Sight<'_>, says: &mut Vec<String>) {
-    let rtt = |ns: Option<i64>| ns.map_or_else(|| "unknown".to_owned(), figure);
-    says.push(match sight.vantage {
+/// What is said so far.
+struct Says(Vec<Sentence>);
+
+impl Says {
+    fn push(&mut self, sentence: impl Into<Sentence>) {
+        self.0.push(sentence.into());
+    }
+}
+
+fn round_trip(sight: &Sight<'_>, says: &mut Says) {
+    let (client, server) = (Rtt(sight.rtt_client_ns), Rtt(sight.rtt_server_ns));
+    match sight.vantage {
         VantagePoint::Server => {
-            format!(
-                "seen at the server; least round trip to the client {}",
-                rtt(sight.rtt_client_ns)
-            )
+            says.push(format!("seen at the server; least round trip to the client {client}"));
         }
         VantagePoint::Client => {
-            format!(
-                "seen at the client; least round trip to the server {}",
-                rtt(sight.rtt_server_ns)
-            )
+            says.push(format!("seen at the client; least round trip to the server {server}"));
         }
-        VantagePoint::Middle => format!(
-            "seen between the two; least round trip to the client {}, to the server {}",
-            rtt(sight.rtt_client_ns),
-            rtt(sight.rtt_server_ns)
-        ),
-        VantagePoint::Unknown => "where this was seen cannot be told".to_owned(),
-    });
+        VantagePoint::Middle => says.push(format!(
+            "seen between the two; least round trip to the client {client}, to the server {server}"
+        )),
+        VantagePoint::Unknown => says.push("where this was seen cannot be told"),
+    }
 }
 
-fn opening_of_tcp(opening: &Opening, says: &mut Vec<String>) {
+fn opening_of_tcp(opening: &Opening, says: &mut Says) {
     let syns = opening.syns;
     if let (true, Some(first), Some(last)) = (syns.count > 1, syns.first, syns.last) {
         let waited = figure_of(last.since(first));
@@ -73,44 +83,44 @@ fn opening_of_tcp(opening: &Opening, says: &mut Vec<String>) {
     }
 }
 
-fn retry(opening: &Opening, says: &mut Vec<String>) {
+fn retry(opening: &Opening, says: &mut Says) {
     if let (Some(retry), Some(hello)) = (opening.retry, opening.hello) {
         let cost = figure_of(hello.last.since(retry.hello.last));
         says.push(format!("a HelloRetryRequest cost a further round of {cost}"));
     }
 }
 
-fn flight(opening: &Opening, found: &Found, says: &mut Vec<String>) {
+fn flight(opening: &Opening, found: &Found, says: &mut Says) {
     let Some(flight) = opening.flight else { return };
     if let Some((waited, _)) = found.flight.filter(|(waited, _)| *waited >= WORTH_NS) {
         let (bytes, segments) = (flight.span.bytes, flight.segments);
         says.push(format!(
             "the server's flight of {bytes} bytes in {segments} segments waited {} for \
              acknowledgments",
-            figure(waited)
+            Figure(waited)
         ));
     }
     let paused = i64::try_from(flight.writer_pause_ns).unwrap_or(i64::MAX);
     if found.flight.is_some_and(|(_, own)| own >= WORTH_NS) && paused >= WORTH_NS {
-        let paused = figure(paused);
+        let paused = Figure(paused);
         says.push(format!("the server paused {paused} within its flight, waiting for nobody"));
     }
     if flight.zero_window {
-        says.push("the client's window was closed during the server's flight".to_owned());
+        says.push("the client's window was closed during the server's flight");
     }
 }
 
-fn acknowledgment(opening: &Opening, found: &Found, says: &mut Vec<String>) {
+fn acknowledgment(opening: &Opening, found: &Found, says: &mut Says) {
     let Some((why, excess)) = found.ack.filter(|(_, excess)| *excess >= WORTH_NS) else { return };
-    let late = figure(excess);
+    let late = Figure(excess);
     let says_why = match why {
-        AckExcess::Window => "its window was closed".to_owned(),
-        AckExcess::Loss => "packets were lost and sent again".to_owned(),
+        AckExcess::Window => "its window was closed",
+        AckExcess::Loss => "packets were lost and sent again",
         AckExcess::Undecided if opening.client_side.dsacks > 0 => {
-            "what was sent again it had already, so its acknowledgment was late or lost".to_owned()
+            "what was sent again it had already, so its acknowledgment was late or lost"
         }
         AckExcess::Undecided => {
-            "clients may hold it back for up to 200 ms, or it was queued on the way".to_owned()
+            "clients may hold it back for up to 200 ms, or it was queued on the way"
         }
     };
     says.push(format!(
@@ -118,15 +128,15 @@ fn acknowledgment(opening: &Opening, found: &Found, says: &mut Vec<String>) {
     ));
 }
 
-fn think(sight: &Sight<'_>, timeline: &Timeline, found: &Found, says: &mut Vec<String>) {
+fn think(sight: &Sight<'_>, timeline: &Timeline, found: &Found, says: &mut Says) {
     let Some(gap) = &found.think else { return };
     if let Some((least, most)) = found.client_think {
-        let observed = figure(gap.stretch.ns());
-        let (least, most) = (number(least), figure(most));
+        let observed = Figure(gap.stretch.ns());
+        let (least, most) = (Number(least), Figure(most));
         says.push(format!("client think {observed}; between {least} and {most}"));
     }
     if timeline.ack_estimated() {
-        says.push("estimated: the flight was acknowledged together with the answer".to_owned());
+        says.push("estimated: the flight was acknowledged together with the answer");
     }
     if gap.stretch.ns() >= WORTH_NS {
         proofs(sight, gap, says);
@@ -134,7 +144,7 @@ fn think(sight: &Sight<'_>, timeline: &Timeline, found: &Found, says: &mut Vec<S
 }
 
 /// What is known of a pause of the client's, and what could not be used.
-fn proofs(sight: &Sight<'_>, gap: &Gap, says: &mut Vec<String>) {
+fn proofs(sight: &Sight<'_>, gap: &Gap, says: &mut Says) {
     if sight.vantage == VantagePoint::Client {
         return;
     }
@@ -142,19 +152,19 @@ fn proofs(sight: &Sight<'_>, gap: &Gap, says: &mut Vec<String>) {
         says.push(format!(
             "bytes of the client were missing for {} while later ones were here: lost, or \
              overtaken, before us",
-            figure(missed.ns())
+            Figure(missed.ns())
         ));
     }
     if gap.cause == Cause::LikeTimeout {
-        says.push("the pause is as long as a retransmission takes".to_owned());
+        says.push("the pause is as long as a retransmission takes");
     }
     clock(sight, gap, says);
     says.push(numbers(sight.client_numbers(), gap));
 }
 
-fn clock(sight: &Sight<'_>, gap: &Gap, says: &mut Vec<String>) {
+fn clock(sight: &Sight<'_>, gap: &Gap, says: &mut Says) {
     let Some((ticks, shown)) = gap.clock else {
-        says.push("the client sends no timestamps".to_owned());
+        says.push("the client sends no timestamps");
         return;
     };
     let Some((shown, clock)) = shown.zip(sight.client_clock()) else {
@@ -170,7 +180,7 @@ fn clock(sight: &Sight<'_>, gap: &Gap, says: &mut Vec<String>) {
             "the client's clock ran only {:.1} ms in the gap: its packet was held up for {} on the \
              way",
             shown / 1e6,
-            figure(ns)
+            Figure(ns)
         ),
         // A segment sent again carries a new stamp, so the clock says nothing against loss.
         Cause::Hole { .. } | Cause::Lost { .. } | Cause::LikeTimeout => {
@@ -182,7 +192,7 @@ fn clock(sight: &Sight<'_>, gap: &Gap, says: &mut Vec<String>) {
     });
 }
 
-fn numbers(numbers: Numbers, gap: &Gap) -> String {
+fn numbers(numbers: Numbers, gap: &Gap) -> Sentence {
     match (numbers, &gap.across) {
         (Numbers::Counted, Some(across)) => {
             let ids = across.ends.map_or_else(String::new, |(before, after)| {
@@ -190,30 +200,32 @@ fn numbers(numbers: Numbers, gap: &Gap) -> String {
                 format!(" (IP id {before:04x},{then} {after:04x})")
             });
             match (across.missing, across.came_late) {
-                (0, _) => format!("no hole in the packet numbers{ids}"),
-                (n, false) => format!("{n} of the client's packets never came here{ids}"),
-                (n, true) => format!("{n} of the client's packets came late, overtaken{ids}"),
+                (0, _) => format!("no hole in the packet numbers{ids}").into(),
+                (n, false) => format!("{n} of the client's packets never came here{ids}").into(),
+                (n, true) => {
+                    format!("{n} of the client's packets came late, overtaken{ids}").into()
+                }
             }
         }
         (Numbers::Counted, None) => {
             "packet numbers cannot be used here: packets were put together, or none was seen \
              behind the gap"
-                .to_owned()
+                .into()
         }
-        (Numbers::None, _) => "packet numbers are not available: IPv6 has none".to_owned(),
+        (Numbers::None, _) => "packet numbers are not available: IPv6 has none".into(),
         (Numbers::Constant(id), _) => {
-            format!("packet numbers are not available: the client sends {id} in all")
+            format!("packet numbers are not available: the client sends {id} in all").into()
         }
         (Numbers::Scattered, _) => {
-            "packet numbers are not available: the client does not count by one".to_owned()
+            "packet numbers are not available: the client does not count by one".into()
         }
         (Numbers::TooFew, _) => {
-            "packet numbers are not available: too few packets were seen".to_owned()
+            "packet numbers are not available: too few packets were seen".into()
         }
     }
 }
 
-fn sent_again(who: &str, side: &Side, to: &str, says: &mut Vec<String>) {
+fn sent_again(who: &str, side: &Side, to: &str, says: &mut Says) {
     if side.again > 0 {
         let n = times(side.again);
         says.push(format!("the {who} sent bytes again {n} that had passed here"));
@@ -228,7 +240,7 @@ fn sent_again(who: &str, side: &Side, to: &str, says: &mut Vec<String>) {
     }
 }
 
-fn ending(opening: &Opening, timeline: &Timeline, says: &mut Vec<String>) {
+fn ending(opening: &Opening, timeline: &Timeline, says: &mut Says) {
     let ended = Phase::ALL.into_iter().find(|p| timeline.get(*p).is_some_and(|o| o.ended));
     let what = match opening.outcome {
         Outcome::Reset { by_client } => format!("the {} reset the connection", side(by_client)),
@@ -249,23 +261,28 @@ fn ending(opening: &Opening, timeline: &Timeline, says: &mut Vec<String>) {
     }
 }
 
-fn capture(gaps: &Gaps, says: &mut Vec<String>) {
+fn capture(gaps: &Gaps, says: &mut Says) {
     if gaps.drops > 0 {
         says.push(format!("incomplete: the capture lost {} packets in this time", gaps.drops));
     } else {
-        says.push("the capture lost no packet in this time".to_owned());
+        says.push("the capture lost no packet in this time");
     }
-    let others = [
-        (gaps.no_syn, "incomplete: the connection is older than the capture".to_owned()),
-        (gaps.one_sided, "incomplete: only one direction was seen".to_owned()),
-        (gaps.cut, "incomplete: packets were cut before the bytes that matter".to_owned()),
-        (
-            gaps.unseen_bytes > 0,
-            format!("incomplete: {} acknowledged bytes were never seen", gaps.unseen_bytes),
-        ),
-        (gaps.limit, "incomplete: more than is kept of one connection".to_owned()),
-    ];
-    says.extend(others.into_iter().filter_map(|(so, what)| so.then_some(what)));
+    if gaps.no_syn {
+        says.push("incomplete: the connection is older than the capture");
+    }
+    if gaps.one_sided {
+        says.push("incomplete: only one direction was seen");
+    }
+    if gaps.cut {
+        says.push("incomplete: packets were cut before the bytes that matter");
+    }
+    if gaps.unseen_bytes > 0 {
+        let unseen = gaps.unseen_bytes;
+        says.push(format!("incomplete: {unseen} acknowledged bytes were never seen"));
+    }
+    if gaps.limit {
+        says.push("incomplete: more than is kept of one connection");
+    }
 }
 
 const fn side(client: bool) -> &'static str {
@@ -281,19 +298,9 @@ fn times(n: u32) -> String {
 }
 
 fn pause(gap: &Gap) -> String {
-    format!("nothing came for {}", figure(gap.stretch.ns()))
+    format!("nothing came for {}", Figure(gap.stretch.ns()))
 }
 
-/// Milliseconds to a tenth, a hundredth below 1 ms.
-fn number(ns: i64) -> String {
-    let ms = ms(ns);
-    if ms < 1.0 && ms > 0.0 { format!("{ms:.2}") } else { format!("{ms:.1}") }
-}
-
-fn figure(ns: i64) -> String {
-    format!("{} ms", number(ns))
-}
-
-fn figure_of(duration: std::time::Duration) -> String {
-    figure(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+fn figure_of(duration: Duration) -> Figure {
+    Figure(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -1,6 +1,7 @@
 //! The elements of `whyslow.wire/1`: what scripts read of a handshake, of a SYN without an answer,
 //! and of a connection's end.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -38,7 +39,7 @@ pub struct HandshakeDocument<'a> {
     interface: u32,
     drops: u64,
     incomplete: Vec<&'static str>,
-    evidence: &'a [String],
+    evidence: &'a [Cow<'static, str>],
 }
 
 impl<'a> From<&'a Handshake> for HandshakeDocument<'a> {
