@@ -11,6 +11,8 @@ use super::Cause;
 use crate::event::{Ending, EndingKind, Unanswered};
 use crate::handshake::{Blame, Bounds, Handshake, Phases, Shares, VantagePoint};
 
+mod text;
+
 /// A handshake.
 #[derive(Debug, Serialize)]
 pub struct HandshakeDocument<'a> {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use whyslow_model::Wall;
 use whyslow_model::seeded::Seed;
 
+use super::document::{EndingDocument, HandshakeDocument};
 use super::{Cell, Options, Outcome, Report, Table};
 use crate::anatomy::{Judge, Vantage, judge};
 use crate::engine::play;
@@ -35,6 +37,8 @@ pub fn fuzz_wire_report(data: &[u8]) {
                 let point = vantage.point(&opening);
                 let handshake = judge(opening, point, &Judge::default());
                 sound(&handshake);
+                let document = HandshakeDocument::from(&handshake);
+                written_as_derived(&document, |to| document.write_members(to));
                 report.handle_handshake(&handshake);
                 windows.handle_handshake(&handshake, &client, at);
             }
@@ -45,6 +49,8 @@ pub fn fuzz_wire_report(data: &[u8]) {
             }
             Event::Ending(ending) => {
                 endings += 1;
+                let document = EndingDocument::from(&ending);
+                written_as_derived(&document, |to| document.write_members(to));
                 windows.handle_ending(&ending, &client, at);
                 report.handle_ending(ending);
             }
@@ -80,6 +86,13 @@ fn sound(handshake: &Handshake) {
     let sum_ms: f64 = phases.inspect(|ms| assert!(ms.is_finite() && *ms >= 0.0)).sum();
     assert!(total_ms.is_finite() && (sum_ms - total_ms).abs() <= 1e-6 * total_ms.max(1.0));
     assert!(handshake.rtt_ref_ms.is_none_or(|ms| ms.is_finite() && ms >= 0.0));
+}
+
+/// What is written by hand is what its type would be as JSON.
+fn written_as_derived(document: &impl Serialize, write_members: impl FnOnce(&mut Vec<u8>)) {
+    let (derived, mut written) = (serde_json::to_vec(document), b"{".to_vec());
+    write_members(&mut written);
+    assert_eq!(derived.ok().as_deref(), Some(&*written), "{}", written.escape_ascii());
 }
 
 /// The tables sum to the handshakes, and everything told is counted once.

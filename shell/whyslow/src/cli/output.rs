@@ -25,6 +25,9 @@ pub struct Output {
     terminal: bool,
 }
 
+/// Bytes of results that are written at once; whoever follows something sends them off earlier.
+const BUFFER: usize = 64 << 10;
+
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Output").field("notes", &self.notes).finish_non_exhaustive()
@@ -37,7 +40,7 @@ impl Output {
         let stdout_colour = AutoStream::choice(&io::stdout());
         let stderr_colour = AutoStream::choice(&io::stderr());
         Self {
-            stdout: Box::new(io::BufWriter::new(io::stdout())),
+            stdout: Box::new(io::BufWriter::with_capacity(BUFFER, io::stdout())),
             colours: stdout_colour != ColorChoice::Never,
             document: Vec::new(),
             stderr: coloured(Box::new(io::stderr()), stderr_colour),
@@ -84,6 +87,16 @@ impl Output {
         self.document.extend_from_slice(text.as_bytes());
         let written = serde_json::to_writer(&mut self.document, document);
         self.end_document(written)
+    }
+
+    /// Writes one JSON document on a single line that begins with a text and goes on as `write`
+    /// does.
+    pub fn json_written(&mut self, text: &str, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        self.document.clear();
+        self.document.extend_from_slice(text.as_bytes());
+        write(&mut self.document);
+        self.document.push(b'\n');
+        self.stdout.write_all(&self.document)
     }
 
     /// Writes one JSON document on a single line and sends it off at once.

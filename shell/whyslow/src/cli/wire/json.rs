@@ -15,6 +15,9 @@ use super::pass::{Capture, Ended, RingFared};
 use super::{Output, Stop};
 
 const SCHEMA: &str = "whyslow.wire/1";
+/// What lines begin with whose documents write themselves.
+const HANDSHAKE_LINE: &str = r#"{"schema":"whyslow.wire/1","kind":"handshake","#;
+const RESET_LINE: &str = r#"{"schema":"whyslow.wire/1","kind":"reset","#;
 
 /// Writes handshakes as they become known, each a line.
 #[derive(Debug)]
@@ -43,10 +46,8 @@ impl Stream {
 
     pub(super) fn handshake(&mut self, of: &Handshake, out: &mut Output) -> Result<(), Stop> {
         let document = HandshakeDocument::from(of);
-        if self.lines {
-            return line("handshake", document, out);
-        }
-        self.element(&document, out)
+        let begin = if self.lines { HANDSHAKE_LINE } else { self.next_element() };
+        Ok(out.json_written(begin, |to| document.write_members(to))?)
     }
 
     pub(super) fn unanswered(&self, of: &Unanswered, out: &mut Output) -> Result<(), Stop> {
@@ -58,7 +59,8 @@ impl Stream {
 
     pub(super) fn ending(&self, of: &Ending, out: &mut Output) -> Result<(), Stop> {
         if self.lines {
-            return line("reset", EndingDocument::from(of), out);
+            let document = EndingDocument::from(of);
+            out.json_written(RESET_LINE, |to| document.write_members(to))?;
         }
         Ok(())
     }
@@ -74,24 +76,25 @@ impl Stream {
             return line("totals", totals, out);
         }
         out.line("],\"unanswered_syns\":[")?;
-        self.written = 0;
-        for of in &outcome.unanswered {
-            self.element(&UnansweredDocument::from(of), out)?;
+        for (at, of) in outcome.unanswered.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            out.json_after(comma, &UnansweredDocument::from(of))?;
         }
         out.line("],\"resets\":[")?;
         self.written = 0;
         for of in &outcome.endings {
-            self.element(&EndingDocument::from(of), out)?;
+            let (begin, document) = (self.next_element(), EndingDocument::from(of));
+            out.json_written(begin, |to| document.write_members(to))?;
         }
         let totals = text(totals)?;
         // What stands between the braces of the totals goes on in the document's own.
         Ok(out.line(format_args!("],{}", totals.trim_start_matches('{')))?)
     }
 
-    fn element(&mut self, document: &impl Serialize, out: &mut Output) -> Result<(), Stop> {
-        let comma = if self.written > 0 { "," } else { "" };
+    /// What an object of an array begins with.
+    const fn next_element(&mut self) -> &'static str {
         self.written += 1;
-        out.json_after(comma, document)
+        if self.written > 1 { ",{" } else { "{" }
     }
 }
 
