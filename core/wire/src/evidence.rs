@@ -31,7 +31,7 @@ use crate::engine::{Engine, Options};
 use crate::event::Event;
 use crate::packet::duplicates::Duplicates;
 use crate::packet::{Captured, Decoded, Decoder, LinkType};
-use crate::segment::Segment;
+use crate::segment::{Flags, Segment};
 use cut::{Cut, Cutter};
 use marks::Marks;
 
@@ -163,24 +163,50 @@ impl Evidence {
 pub struct Candidates<'a> {
     /// The TCP packets of the first of the connections, in their order.
     pub packets: Vec<Captured<'a>>,
-    /// These connections' ends, who was seen to send first in front.
+    /// These connections' ends, the client in front where it is known, else who was seen to send
+    /// first.
     pub connections: Vec<(SocketAddr, SocketAddr)>,
     /// Connections there are in all.
     pub all: u64,
 }
 
-/// The packets of the first `most` connections.
-pub fn candidates<'a>(packets: &[Captured<'a>], most: usize) -> Candidates<'a> {
+/// The packets of the first `most` connections that are wanted: `fits` is asked with a client and a
+/// server. Of a connection whose opening is not among the packets nobody can say which is which;
+/// there one way round is enough.
+pub fn candidates<'a>(
+    packets: &[Captured<'a>],
+    most: usize,
+    fits: impl Fn(SocketAddr, SocketAddr) -> bool,
+) -> Candidates<'a> {
     let mut decoder = Decoder::new();
-    let (mut found, mut met) = (Candidates::default(), BTreeMap::new());
+    let (mut ends, mut openers) = (Vec::with_capacity(packets.len()), BTreeMap::new());
     for packet in packets {
-        let Decoded::Tcp(segment) = decoder.decode(packet) else { continue };
-        let (a, b) = (segment.from, segment.to);
-        let is_kept = *met.entry((a.min(b), a.max(b))).or_insert_with(|| {
+        let Decoded::Tcp(segment) = decoder.decode(packet) else {
+            ends.push(None);
+            continue;
+        };
+        let (from, to) = (segment.from, segment.to);
+        if segment.flags.has(Flags::SYN) {
+            let client = if segment.flags.has(Flags::ACK) { to } else { from };
+            openers.entry(pair(from, to)).or_insert(client);
+        }
+        ends.push(Some((from, to)));
+    }
+    let in_order = |(a, b): (SocketAddr, SocketAddr)| match openers.get(&pair(a, b)) {
+        Some(client) if *client == a => fits(a, b).then_some((a, b)),
+        Some(_) => fits(b, a).then_some((b, a)),
+        None if fits(a, b) => Some((a, b)),
+        None => fits(b, a).then_some((b, a)),
+    };
+    let (mut found, mut met) = (Candidates::default(), BTreeMap::new());
+    for (packet, ends) in packets.iter().zip(ends) {
+        let Some((a, b)) = ends else { continue };
+        let is_kept = *met.entry(pair(a, b)).or_insert_with(|| {
+            let Some(connection) = in_order((a, b)) else { return false };
             found.all += 1;
             let is_kept = found.connections.len() < most;
             if is_kept {
-                found.connections.push((a, b));
+                found.connections.push(connection);
             }
             is_kept
         });
@@ -189,6 +215,11 @@ pub fn candidates<'a>(packets: &[Captured<'a>], most: usize) -> Candidates<'a> {
         }
     }
     found
+}
+
+/// The same for both directions.
+fn pair(a: SocketAddr, b: SocketAddr) -> (SocketAddr, SocketAddr) {
+    (a.min(b), a.max(b))
 }
 
 /// What the engine tells of the packets, openings judged.

@@ -27,7 +27,7 @@ pub(crate) fn handshake_of(server_think_ms: i64, client_think_ms: i64) -> Wire {
     wire.server(&[sealed(250), sealed(250)].concat()).wait_ms(1);
     wire.server(&sealed(3000)[..1400]).wait_ms(1);
     wire.server(&sealed(3000)[1400..]).wait_ms(1);
-    wire.send(true, crate::segment::Flags::RST, &[]);
+    wire.send(true, Flags::RST, &[]);
     wire
 }
 
@@ -190,7 +190,26 @@ fn a_connection_is_kept_up_to_its_limit_and_its_end_is() {
 fn connections_are_counted_whichever_way_their_packets_go() {
     let frames = frames(&handshake_of(5, 5));
     let packets = captured(&frames);
-    let (all, none) = (candidates(&packets, 9), candidates(&packets, 0));
+    let any = |_, _| true;
+    let (all, none) = (candidates(&packets, 9, any), candidates(&packets, 0, any));
     assert_eq!((all.packets.len(), all.connections.len(), all.all), (11, 1, 1));
     assert_eq!((none.packets.len(), none.connections.len(), none.all), (0, 0, 1));
+}
+
+#[test]
+fn an_address_of_a_client_is_that_of_who_opened_the_connection() {
+    let whole = frames(&handshake_of(5, 5));
+    let packets = captured(&whole);
+    let (client, server) = candidates(&packets, 9, |_, _| true).connections[0];
+    let of = |packets: &[Captured<'_>], who: SocketAddr| {
+        let found = candidates(packets, 9, |client, _| client == who);
+        (found.all, found.packets.len(), found.connections)
+    };
+    assert_eq!(of(&packets, client), (1, 11, vec![(client, server)]));
+    assert_eq!(of(&packets, server), (0, 0, vec![]));
+    // The SYN-ACK tells it as well; without either nobody knows.
+    assert_eq!(of(&packets[1..], client), (1, 10, vec![(client, server)]));
+    assert_eq!(of(&packets[1..], server).0, 0);
+    assert_eq!(of(&packets[2..], client), (1, 9, vec![(client, server)]));
+    assert_eq!(of(&packets[2..], server), (1, 9, vec![(server, client)]));
 }

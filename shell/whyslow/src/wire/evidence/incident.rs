@@ -188,7 +188,8 @@ impl Ends {
         end(self.server, self.server_port)
     }
 
-    fn fit_in_order(&self, client: SocketAddr, server: SocketAddr) -> bool {
+    /// Whether it may be the connection of this client to this server.
+    pub(super) fn fit_in_order(&self, client: SocketAddr, server: SocketAddr) -> bool {
         let address = |known: Option<IpAddr>, is: SocketAddr| {
             known.is_none_or(|ip| ip.to_canonical() == is.ip().to_canonical())
         };

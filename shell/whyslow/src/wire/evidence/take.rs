@@ -83,7 +83,8 @@ struct One<'a> {
 impl One<'_> {
     fn write(&self, taken: &mut Taken) {
         let packets = self.packets();
-        let found = evidence::candidates(&packets, WIRE_CANDIDATES_MAX);
+        let fits = |client, server| self.incident.ends.fit_in_order(client, server);
+        let found = evidence::candidates(&packets, WIRE_CANDIDATES_MAX, fits);
         if found.packets.is_empty() {
             return;
         }
