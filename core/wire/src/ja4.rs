@@ -244,6 +244,23 @@ mod tests {
         assert_eq!(ja4(0x0303, CIPHERS, EXTENSIONS), "t13d1516h2_8daaf6152771_e5627efa2ab1");
     }
 
+    /// Hellos of real clients, each with its fingerprint by ja4plus 1.4.0, a program of others.
+    const REAL: &str = include_str!("ja4/hellos.txt");
+
+    #[test]
+    fn real_hellos_have_the_fingerprints_that_others_give_them() {
+        for line in REAL.lines() {
+            let [client, theirs, hello] = line.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("{line}");
+            };
+            let byte = |at: usize| u8::from_str_radix(&hello[at..at + 2], 16).unwrap();
+            let hello: Vec<u8> = (0..hello.len()).step_by(2).map(byte).collect();
+            let ours = fingerprint(&ClientHello::read(&hello));
+            assert_eq!(ours.as_deref(), Some(theirs), "{client}");
+        }
+        assert_eq!(REAL.lines().count(), 35);
+    }
+
     #[test]
     fn one_that_is_kept_is_that_of_a_hello_that_looks_the_same() {
         let mut names = Names::new(Seed(7));
