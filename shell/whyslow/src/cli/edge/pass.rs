@@ -107,35 +107,60 @@ fn read_piece(
     report: &mut Report,
     runs: &mut Runs,
 ) -> io::Result<Tally> {
-    let mut tally = Tally::default();
     // Most of a line need not be read for a report by names alone.
-    let (input, briefly) = (piece.input, report.is_by_names());
-    let Choice { parser, context, .. } = choice;
+    let briefly = report.is_by_names();
+    let (input, tally) = (piece.input, Tally::default());
+    let mut counting = Counting { choice, scratch, report, runs, input, tally };
     each(&mut *piece.bytes, piece.part, |line| {
-        tally.lines += 1;
+        counting.tally.lines += 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.len() > EDGE_LINE_BYTES_MAX {
-            tally.reject(input, &"the line is too long", line);
-            return;
-        }
-        if briefly
-            && let Some(brief) = syslog::brief(&**parser, line, context, scratch)
-            && report.handle_brief(&brief)
-        {
-            tally.parsed += 1;
-            return;
-        }
-        let mut record = Record::default();
-        match syslog::read_into(&**parser, line, context, scratch, &mut record) {
-            Ok(()) => {
-                report.handle_record(&record);
-                runs.handle_record(&record);
-                tally.parsed += 1;
-            }
-            Err(reject) => tally.reject(input, &reject, line),
+        let short = line.len() <= EDGE_LINE_BYTES_MAX;
+        if !(briefly && short && counting.in_brief(line)) {
+            counting.whole(line);
         }
     })?;
-    Ok(tally)
+    Ok(counting.tally)
+}
+
+/// A piece that is being counted.
+struct Counting<'a> {
+    choice: &'a Choice,
+    scratch: &'a mut Scratch,
+    report: &'a mut Report,
+    runs: &'a mut Runs,
+    input: usize,
+    tally: Tally,
+}
+
+impl Counting<'_> {
+    /// Counts a line without reading all of it; false where that cannot be.
+    #[inline(always)]
+    fn in_brief(&mut self, line: &[u8]) -> bool {
+        let Choice { parser, context, .. } = self.choice;
+        let brief = syslog::brief(&**parser, line, context, self.scratch);
+        let counted = brief.is_some_and(|brief| self.report.handle_brief(&brief));
+        self.tally.parsed += u64::from(counted);
+        counted
+    }
+
+    /// Reads and counts a line.
+    #[inline(never)]
+    fn whole(&mut self, line: &[u8]) {
+        if line.len() > EDGE_LINE_BYTES_MAX {
+            self.tally.reject(self.input, &"the line is too long", line);
+            return;
+        }
+        let Choice { parser, context, .. } = self.choice;
+        let mut record = Record::default();
+        match syslog::read_into(&**parser, line, context, self.scratch, &mut record) {
+            Ok(()) => {
+                self.report.handle_record(&record);
+                self.runs.handle_record(&record);
+                self.tally.parsed += 1;
+            }
+            Err(reject) => self.tally.reject(self.input, &reject, line),
+        }
+    }
 }
 
 /// Adds tallies in the order of their pieces, so that line numbers are right.
