@@ -3,6 +3,8 @@
 
 use whyslow_model::Segment;
 
+use crate::record::End;
+
 /// What a flag or code says of a request's end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Blame {
@@ -15,6 +17,12 @@ pub struct Blame {
 }
 
 impl Blame {
+    /// A request's end with these flags, as it tells it.
+    pub const fn end(self, flags: &[u8]) -> End<'_> {
+        let Self { blames, client_aborted, local } = self;
+        End { flags, blames, client_aborted, local }
+    }
+
     const NOBODY: Self = Self { blames: None, client_aborted: false, local: false };
     const LOCAL: Self = Self { local: true, ..Self::NOBODY };
     /// The client left while it waited for somebody else: its patience is not its fault.

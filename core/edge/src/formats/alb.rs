@@ -156,12 +156,7 @@ fn finish(record: &mut Record<'_>, n: &Numbers, took_us: Option<i64>, forwarded:
     };
     let blame = blame::alb(record.code, n.target_answered);
     let own = record.server == NO_SERVER && blame.blames.is_none() && !blame.client_aborted;
-    record.end = End {
-        flags: b"",
-        blames: blame.blames,
-        client_aborted: blame.client_aborted,
-        local: own && forwarded != Some(true),
-    };
+    record.end = End { local: own && forwarded != Some(true), ..blame.end(b"") };
 }
 
 #[cfg(test)]

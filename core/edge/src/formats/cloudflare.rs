@@ -9,7 +9,7 @@ use super::request;
 use crate::blame;
 use crate::cursor::Cursor;
 use crate::format::{Context, Format, Parse, Reject, Scratch};
-use crate::record::{EdgePhase, End, Record, Span};
+use crate::record::{EdgePhase, Record, Span};
 use crate::stamp;
 
 /// One object a line.
@@ -60,13 +60,7 @@ impl Parse for Cloudflare {
         }
         request::target_beside_names(plain(seen.target, &mut scratch.text), &mut record);
         spans(&mut record, &seen);
-        let blame = blame::cloudflare(record.code, seen.origin_status);
-        record.end = End {
-            flags: b"",
-            blames: blame.blames,
-            client_aborted: blame.client_aborted,
-            local: blame.local,
-        };
+        record.end = blame::cloudflare(record.code, seen.origin_status).end(b"");
         Ok(record)
     }
 }

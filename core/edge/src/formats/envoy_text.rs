@@ -165,12 +165,8 @@ fn istio_names<'a>(cursor: &mut Cursor<'a>, record: &mut Record<'a>) {
 pub(super) fn end<'a>(flags: &'a [u8], record: &Record<'_>) -> End<'a> {
     let blame = blame::envoy(flags, record.code);
     let own = record.server == NO_SERVER && record.code != 0 && blame.blames.is_none();
-    End {
-        flags: if flags == b"-" { b"" } else { flags },
-        blames: blame.blames,
-        client_aborted: blame.client_aborted,
-        local: blame.local || own,
-    }
+    let flags = if flags == b"-" { b"" } else { flags };
+    End { local: blame.local || own, ..blame.end(flags) }
 }
 
 #[cfg(test)]

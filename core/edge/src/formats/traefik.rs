@@ -108,12 +108,8 @@ fn finish(record: &mut Record<'_>, seen: &Seen<'_>) {
     }
     // It counts as nginx does: 499 is a client that left, 502 and 504 a server that failed.
     let blame = blame::nginx(record.code, true);
-    record.end = End {
-        flags: b"",
-        blames: blame.blames,
-        client_aborted: blame.client_aborted,
-        local: !asked && blame.blames.is_none() && !blame.client_aborted,
-    };
+    let local = !asked && blame.blames.is_none() && !blame.client_aborted;
+    record.end = End { local, ..blame.end(b"") };
 }
 
 #[cfg(test)]

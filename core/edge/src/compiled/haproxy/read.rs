@@ -120,5 +120,5 @@ fn end<'a>(record: &Record<'_>, values: &Values<'a>, active: Option<Active>) -> 
         blame.blames = None;
     }
     let local = blame.local || inside;
-    End { flags, blames: blame.blames, client_aborted: blame.client_aborted, local }
+    End { local, ..blame.end(flags) }
 }
