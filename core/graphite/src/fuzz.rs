@@ -2,11 +2,8 @@
 
 use std::cell::Cell;
 
-use whyslow_model::Labels;
 use whyslow_model::limits::{GRAPHITE_ANSWER_NAME_BYTES_MAX, GRAPHITE_POINTS_MAX};
-use whyslow_model::matcher::Matcher;
-use whyslow_model::read::{ReadError, SelectHint, SeriesPoints, SeriesReader};
-use whyslow_model::sample::stale_nan;
+use whyslow_model::read::OddSeries;
 
 use crate::{Render, Window, path, render};
 
@@ -32,7 +29,8 @@ pub fn fuzz_graphite_render(data: &[u8]) {
     let from_s = NOW_S - WINDOWS_S[usize::from(*first) % WINDOWS_S.len()];
     let window = Window { from_s, until_s: NOW_S };
     // Errors are answers too.
-    let Ok(series) = render(Render { reader: &Odd, window, stop: &stop }, target) else { return };
+    let render = render(Render { reader: &series(), window, stop: &stop }, target);
+    let Ok(series) = render else { return };
     assert!(series.iter().map(|s| s.values.len()).sum::<usize>() <= GRAPHITE_POINTS_MAX);
     for one in series {
         assert!(one.name.len() <= GRAPHITE_ANSWER_NAME_BYTES_MAX, "a name of {}", one.name.len());
@@ -44,41 +42,14 @@ pub fn fuzz_graphite_render(data: &[u8]) {
     }
 }
 
-/// Every selection finds the same few series, whatever it asks for.
-struct Odd;
-
-impl SeriesReader for Odd {
-    fn select(&self, _: &[Matcher], hint: &SelectHint<'_>) -> Result<Vec<SeriesPoints>, ReadError> {
-        let columns: [&[f64]; 4] = [
-            &[1.0, 2.0, 0.5, f64::NAN, 3.0],
-            &[f64::INFINITY, -0.0, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE],
-            &[stale_nan(), 1e300, stale_nan(), -1e300, 7.0],
-            &[0.0, 10.0, 20.0, 30.0, 40.0],
-        ];
-        let labels = [
-            path::labels("web.a1.hits", []),
-            path::labels("web.a2.hits", []),
-            path::labels("web.b", []),
-            path::labels("cpu", [("host", "a"), ("core", "1")]),
-        ];
-        let mut found = Vec::new();
-        for (labels, values) in labels.into_iter().zip(columns) {
-            let times = [-90_000, -3600, -60, -30, 0].map(|s| (NOW_S + s) * 1000);
-            let kept: Vec<usize> = (0..times.len())
-                .filter(|i| (hint.from_ms..=hint.to_ms).contains(&times[*i]))
-                .collect();
-            if !kept.is_empty() {
-                found.push(SeriesPoints {
-                    labels,
-                    times_ms: kept.iter().map(|i| times[*i]).collect(),
-                    values: kept.iter().map(|i| values[*i]).collect(),
-                });
-            }
-        }
-        Ok(found)
-    }
-
-    fn series(&self, _: &[Matcher], _: i64, _: i64) -> Result<Vec<Labels>, ReadError> {
-        Ok(Vec::new())
-    }
+/// What is there to be asked for.
+fn series() -> OddSeries {
+    let labels = [
+        path::labels("web.a1.hits", []),
+        path::labels("web.a2.hits", []),
+        path::labels("web.b", []),
+        path::labels("cpu", [("host", "a"), ("core", "1")]),
+    ];
+    let times_ms = [-90_000, -3600, -60, -30, 0].map(|s| (NOW_S + s) * 1000);
+    OddSeries { labels, times_ms }
 }

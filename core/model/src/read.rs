@@ -1,5 +1,9 @@
 //! The one narrow way in which stored series are read.
 
+mod odd;
+
+pub use odd::OddSeries;
+
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 

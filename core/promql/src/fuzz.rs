@@ -4,9 +4,8 @@ use std::cell::Cell;
 
 use whyslow_model::Labels;
 use whyslow_model::labels::NAME;
-use whyslow_model::matcher::Matcher;
-use whyslow_model::read::{ReadError, SelectHint, SeriesPoints, SeriesReader};
-use whyslow_model::sample::{is_stale, stale_nan};
+use whyslow_model::read::{OddSeries, SeriesPoints};
+use whyslow_model::sample::is_stale;
 
 use crate::{EvalOptions, InstantValue, LeftEdge, Matrix, Query, parse, parse_selector};
 
@@ -30,6 +29,7 @@ pub fn fuzz_promql(bytes: &[u8]) {
     let Ok(query) = parse(text) else {
         return;
     };
+    let store = series();
     let checks = Cell::new(0);
     let stop = || {
         checks.set(checks.get() + 1);
@@ -48,15 +48,15 @@ pub fn fuzz_promql(bytes: &[u8]) {
         };
         checks.set(0);
         // Errors are answers too; only a panic or an endless run is a fault.
-        if let Ok(answer) = query.instant(&Odd, 100_000, &options) {
+        if let Ok(answer) = query.instant(&store, 100_000, &options) {
             sound(&matrix_of(answer.value));
         }
         checks.set(0);
-        let Ok(range) = query.range(&Odd, FROM_MS, TO_MS, STEP_MS, &options) else { continue };
+        let Ok(range) = query.range(&store, FROM_MS, TO_MS, STEP_MS, &options) else { continue };
         sound(&range.matrix);
         if !is_of_the_whole {
             checks.set(0);
-            agrees(&query, &range.matrix, &options);
+            agrees(&query, &store, &range.matrix, &options);
         }
     }
 }
@@ -73,11 +73,11 @@ fn sound(matrix: &Matrix) {
 }
 
 /// Each time of the range by itself gives the same values.
-fn agrees(query: &Query, matrix: &Matrix, options: &EvalOptions<'_>) {
+fn agrees(query: &Query, store: &OddSeries, matrix: &Matrix, options: &EvalOptions<'_>) {
     let mut at = FROM_MS;
     while at <= TO_MS {
         // One time alone may be asked for less than all together, not for more.
-        let Ok(answer) = query.instant(&Odd, at, options) else { return };
+        let Ok(answer) = query.instant(store, at, options) else { return };
         let alone = matrix_of(answer.value);
         let of_range = matrix.iter().filter_map(|series| {
             let place = series.times_ms.binary_search(&at).ok()?;
@@ -105,41 +105,13 @@ fn matrix_of(value: InstantValue) -> Matrix {
     matrix
 }
 
-/// Every selector finds the same few series, whatever it asks for.
-struct Odd;
-
-impl SeriesReader for Odd {
-    fn select(&self, _: &[Matcher], hint: &SelectHint<'_>) -> Result<Vec<SeriesPoints>, ReadError> {
-        let columns: [&[f64]; 4] = [
-            &[1.0, 2.0, 0.5, f64::NAN, 3.0],
-            &[f64::INFINITY, -0.0, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE],
-            &[stale_nan(), 1e300, stale_nan(), -1e300, 7.0],
-            &[0.0, 10.0, 20.0, 30.0, 40.0],
-        ];
-        let labels = [
-            Labels::from_pairs([(NAME, "a"), ("le", "1")]),
-            Labels::from_pairs([(NAME, "a"), ("le", "+Inf")]),
-            Labels::from_pairs([(NAME, "b"), ("x", "y")]),
-            Labels::empty(),
-        ];
-        let mut found = Vec::new();
-        for (labels, values) in labels.into_iter().zip(columns) {
-            let times = [0, 9999, 10_000, 50_000, 99_999];
-            let kept: Vec<usize> = (0..times.len())
-                .filter(|i| (hint.from_ms..=hint.to_ms).contains(&times[*i]))
-                .collect();
-            if !kept.is_empty() {
-                found.push(SeriesPoints {
-                    labels,
-                    times_ms: kept.iter().map(|i| times[*i]).collect(),
-                    values: kept.iter().map(|i| values[*i]).collect(),
-                });
-            }
-        }
-        Ok(found)
-    }
-
-    fn series(&self, _: &[Matcher], _: i64, _: i64) -> Result<Vec<Labels>, ReadError> {
-        Ok(Vec::new())
-    }
+/// What is there to be asked for.
+fn series() -> OddSeries {
+    let labels = [
+        Labels::from_pairs([(NAME, "a"), ("le", "1")]),
+        Labels::from_pairs([(NAME, "a"), ("le", "+Inf")]),
+        Labels::from_pairs([(NAME, "b"), ("x", "y")]),
+        Labels::empty(),
+    ];
+    OddSeries { labels, times_ms: [0, 9999, 10_000, 50_000, 99_999] }
 }
