@@ -53,14 +53,30 @@ struct Frames(Option<Zstd>);
 
 impl Frames {
     fn new(input: Box<dyn Read + Send>) -> io::Result<Self> {
-        Zstd::new(input).map(|frame| Self(Some(frame))).map_err(io::Error::other)
+        let frame = Zstd::new(input).map_err(|e| told(&e))?;
+        Ok(Self(Some(frame)))
+    }
+}
+
+/// What is wrong with zstd data, as reading itself would say it: the decoder's own words are its
+/// insides.
+fn told(error: &(dyn std::error::Error + 'static)) -> io::Error {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    match causes.filter_map(|error| error.downcast_ref::<io::Error>()).next() {
+        Some(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            io::Error::new(e.kind(), "incomplete zstd frame")
+        }
+        Some(e) => io::Error::new(e.kind(), e.to_string()),
+        None => io::Error::new(io::ErrorKind::InvalidData, "corrupt zstd frame"),
     }
 }
 
 impl Read for Frames {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while let Some(frame) = &mut self.0 {
-            let n = frame.read(into)?;
+            let n = frame
+                .read(into)
+                .map_err(|e| e.get_ref().map_or_else(|| e.kind().into(), |inside| told(inside)))?;
             if n > 0 || into.is_empty() {
                 return Ok(n);
             }
@@ -74,5 +90,34 @@ impl Read for Frames {
             }
         }
         Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zstd_data_that_is_cut_or_damaged_is_told_apart_in_plain_words() {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        let text: Vec<u8> = (0..200_000_u32).flat_map(|n| n.to_string().into_bytes()).collect();
+        let packed = ruzstd::encoding::compress_to_vec(&*text, level);
+        let read = |bytes: Vec<u8>| -> io::Result<Vec<u8>> {
+            let mut all = Vec::new();
+            unpacked(Box::new(Cursor::new(bytes)))?.read_to_end(&mut all)?;
+            Ok(all)
+        };
+        assert_eq!(read(packed.clone()).unwrap(), text);
+        for cut in [5, 7, 9, packed.len() / 2, packed.len() - 1] {
+            let error = read(packed[..cut].to_vec()).unwrap_err();
+            let said = (error.kind(), error.to_string());
+            assert_eq!(said, (io::ErrorKind::UnexpectedEof, "incomplete zstd frame".to_owned()));
+        }
+        // The first block's type becomes the one that is reserved.
+        let mut damaged = packed;
+        let header = damaged.iter().take(18).copied().collect::<Vec<_>>();
+        damaged[header.len() - 1..].iter_mut().for_each(|byte| *byte = 0xff);
+        let error = read(damaged).unwrap_err();
+        assert!(!error.to_string().contains("Error"), "{error}");
     }
 }
