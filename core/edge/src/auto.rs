@@ -235,7 +235,9 @@ impl Bad<'_> {
     ) -> (String, String) {
         let Self { number, line, reject } = self;
         if let Some(guess) = guess {
-            let looks = format!("looks like {}{}", guess.looks_like, header(line));
+            // Only HAProxy's lines are usually seen behind one.
+            let header = if guess.name.starts_with("haproxy") { header(line) } else { "" };
+            let looks = format!("looks like {}{header}", guess.looks_like);
             let hint = format!("use {}{}", setting.name(), guess.name);
             return (format!("{counted}; line {number} {looks}"), hint);
         }

@@ -103,7 +103,7 @@ impl Mend {
                 "have it sent without the JSON around it".to_owned()
             }
             (Self::Through(program), Setting::Option) => {
-                format!("unpack it first: {program} FILE | whyslow edge -")
+                format!("make it plain text first: {program} FILE | whyslow edge -")
             }
             (Self::Through(_), Setting::Key) => "have it sent as plain text".to_owned(),
             (Self::Instead(what), _) => (*what).to_owned(),

@@ -145,6 +145,10 @@ fn follow(args: &Args, options: Options, out: &mut Output) -> Result<Exit, Stop>
     let mut inputs = open::inputs(&readable)?;
     let choice = format::choose(&args.format, &mut inputs, args.zone)?;
     drop(inputs);
+    if !choice.is_known {
+        return Err(Stop::usage("there is no line yet to find the format by")
+            .hint("name the format with --format"));
+    }
     say(&choice, out);
     let options = whyslow_edge::windows::Options {
         span_s: follow::SPAN_S,

@@ -173,6 +173,72 @@ fn a_log_of_ones_own_format_is_read_as_far_as_combined_goes_and_says_so() {
 }
 
 #[test]
+fn a_log_that_was_just_rotated_is_empty_and_says_nothing_of_the_others_format() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = keep(directory.path(), "access.log", b"");
+    let line = "192.0.2.7 - - [21/Nov/2026:10:00:00 +0000] \"GET /a HTTP/1.1\" 200 12\n";
+    let older = keep(directory.path(), "access.log.1", line.repeat(9).as_bytes());
+    let report = document(&["--json", &empty, &older]);
+    assert_eq!((&report["parsed"], &report["format"]), (&9.into(), &"common".into()));
+    let (exit, stdout, stderr) = typed(&["--json", &empty]);
+    let said = format!("there is no line in {empty}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((exit, stderr), (Exit::Ok, format!("{said}\n")));
+    assert_eq!(report["warnings"], serde_json::json!([said]));
+    assert_eq!((&report["lines"], &report["format"]), (&0.into(), &"auto".into()));
+    let (exit, _, stderr) = typed(&["--follow", &empty]);
+    assert_eq!(exit, Exit::Usage, "{stderr}");
+    assert!(stderr.contains("hint: name the format with --format"), "{stderr}");
+}
+
+#[test]
+fn a_byte_order_mark_is_none_of_the_first_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = log(3000).repeat(20);
+    let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(&marked).unwrap();
+    let plain = keep(directory.path(), "a.log", text.as_bytes());
+    let plain = document(&["--json", "--by", "vip", &plain]);
+    let packed = keep(directory.path(), "a.log.gz", &packer.finish().unwrap());
+    let marked = keep(directory.path(), "b.log", &marked);
+    // Large enough for several pieces.
+    for (file, threads) in [(&marked, "1"), (&marked, "4"), (&packed, "1")] {
+        let report = document(&["--json", "--by", "vip", "--threads", threads, file]);
+        assert_eq!(report, plain, "{file} with {threads}");
+    }
+    assert_eq!(plain["parsed"], 60_000);
+}
+
+#[test]
+fn what_cannot_be_read_comes_with_a_hint() {
+    let directory = tempfile::tempdir().unwrap();
+    let hinted = |arguments: &[&str], exit: Exit, hint: &str| {
+        let (ended, stdout, stderr) = typed(arguments);
+        assert_eq!((ended, stdout.as_str()), (exit, ""), "{stderr}");
+        assert!(stderr.contains(hint), "{stderr}");
+    };
+    let folder = directory.path().to_str().unwrap();
+    hinted(&[folder], Exit::Unreadable, &format!("hint: name the logs in it: {folder}/*.log"));
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(log(1000).as_bytes()).unwrap();
+    let packed = packer.finish().unwrap();
+    let cut = keep(directory.path(), "cut.gz", &packed[..packed.len() / 2]);
+    hinted(&[&cut], Exit::Unreadable, "hint: packed data that is damaged, or cut");
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(&packed).unwrap();
+    let twice = keep(directory.path(), "twice.gz", &packer.finish().unwrap());
+    hinted(&[&twice], Exit::Unreadable, "hint: make it plain text first: zcat FILE | whyslow");
+    let plain = keep(directory.path(), "a.log", log(3).as_bytes());
+    hinted(
+        &["--format", "httplog", &plain],
+        Exit::Usage,
+        "hint: perhaps haproxy, haproxy-http; or",
+    );
+    hinted(&["--format", "nonsense", &plain], Exit::Usage, "hint: auto, the balancer's own");
+}
+
+#[test]
 fn what_cannot_be_read_is_said_with_its_status() {
     let directory = tempfile::tempdir().unwrap();
     let (exit, _, stderr) = typed(&["/nonexistent/lb.log"]);
@@ -183,7 +249,7 @@ fn what_cannot_be_read_is_said_with_its_status() {
     assert_eq!(exit, Exit::Unreadable);
     assert!(stderr.contains("hint:"), "{stderr}");
     let empty = keep(directory.path(), "empty.log", b"");
-    assert_eq!(document(&["--json", &empty])["lines"], 0);
+    assert_eq!(typed(&["--json", &empty]).0, Exit::Ok);
     let (exit, _, stderr) = typed(&["--format", "nosuch", &empty]);
     assert_eq!(exit, Exit::Usage);
     assert!(stderr.contains("haproxy"), "{stderr}");
