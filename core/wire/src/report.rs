@@ -32,7 +32,7 @@ pub use cell::Cell;
 pub use fuzz::fuzz_wire_report;
 use groups::Groups;
 pub use headline::headline;
-pub use silence::{Cause, Silence};
+pub use silence::{Silence, SynFate};
 
 /// What a report is made by.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::figures::{Figure, Number, Rtt};
-use super::gap::{Cause, Gap};
+use super::gap::{Gap, GapCause};
 use super::ms;
 use super::numbers::Numbers;
 use super::owners::{AckExcess, Found, Sight};
@@ -148,14 +148,14 @@ fn proofs(sight: &Sight<'_>, gap: &Gap, says: &mut Says) {
     if sight.vantage == VantagePoint::Client {
         return;
     }
-    if let Cause::Hole { missed } = gap.cause {
+    if let GapCause::Hole { missed } = gap.cause {
         says.push(format!(
             "bytes of the client were missing for {} while later ones were here: lost, or \
              overtaken, before us",
             Figure(missed.ns())
         ));
     }
-    if gap.cause == Cause::LikeTimeout {
+    if gap.cause == GapCause::LikeTimeout {
         says.push("the pause is as long as a retransmission takes");
     }
     clock(sight, gap, says);
@@ -176,17 +176,17 @@ fn clock(sight: &Sight<'_>, gap: &Gap, says: &mut Says) {
     };
     let tick = clock.tick_ns / 1e6;
     says.push(match gap.cause {
-        Cause::HeldUp { ns } => format!(
+        GapCause::HeldUp { ns } => format!(
             "the client's clock ran only {:.1} ms in the gap: its packet was held up for {} on the \
              way",
             shown / 1e6,
             Figure(ns)
         ),
         // A segment sent again carries a new stamp, so the clock says nothing against loss.
-        Cause::Hole { .. } | Cause::Lost { .. } | Cause::LikeTimeout => {
+        GapCause::Hole { .. } | GapCause::Lost { .. } | GapCause::LikeTimeout => {
             format!("{ticks} ticks of {tick} ms passed in the gap, as for a segment sent again")
         }
-        Cause::Silent => {
+        GapCause::Silent => {
             format!("{ticks} ticks of {tick} ms passed in the gap: the client was not cut off")
         }
     });

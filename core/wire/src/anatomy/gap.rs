@@ -45,7 +45,7 @@ pub(super) struct Pause {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Gap {
     pub(super) stretch: Stretch,
-    pub(super) cause: Cause,
+    pub(super) cause: GapCause,
     pub(super) across: Option<Across>,
     /// Ticks of the end's clock over the pause, and those in nanoseconds where a tick is known.
     pub(super) clock: Option<(i32, Option<f64>)>,
@@ -53,7 +53,7 @@ pub(super) struct Gap {
 
 /// Why nothing came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum GapCause {
     /// The end sent nothing.
     Silent,
     /// What it sent was missing at the tap for so long, while later bytes were there.
@@ -82,19 +82,19 @@ impl End<'_> {
         let gap = self.look(stretch);
         let (ns, owner) = (stretch.ns(), self.owner);
         match gap.cause {
-            Cause::Silent if estimated => parts.likely(owner, Owner::Network, ns),
-            Cause::Silent => parts.sure(owner, ns),
-            Cause::Hole { missed } => {
+            GapCause::Silent if estimated => parts.likely(owner, Owner::Network, ns),
+            GapCause::Silent => parts.sure(owner, ns),
+            GapCause::Hole { missed } => {
                 parts.sure(Owner::Network, missed.ns());
                 parts.sure(owner, ns - missed.ns());
             }
-            Cause::Lost { packets } => self.lost(ns, packets, single, parts),
-            Cause::HeldUp { ns: held } => {
+            GapCause::Lost { packets } => self.lost(ns, packets, single, parts),
+            GapCause::HeldUp { ns: held } => {
                 parts.sure(Owner::Network, held.min(ns));
                 parts.sure(owner, ns - held);
             }
-            Cause::LikeTimeout if owner == Owner::Server => parts.server_or_network(ns),
-            Cause::LikeTimeout => parts.network_or_client(ns),
+            GapCause::LikeTimeout if owner == Owner::Server => parts.server_or_network(ns),
+            GapCause::LikeTimeout => parts.network_or_client(ns),
         }
         gap
     }
@@ -116,7 +116,7 @@ impl End<'_> {
     }
 
     fn look(&self, pause: Stretch) -> Gap {
-        let mut gap = Gap { stretch: pause, cause: Cause::Silent, across: None, clock: None };
+        let mut gap = Gap { stretch: pause, cause: GapCause::Silent, across: None, clock: None };
         if self.near || pause.ns() < LOOKED_INTO_NS {
             return gap;
         }
@@ -126,24 +126,24 @@ impl End<'_> {
         gap
     }
 
-    fn cause(&self, pause: Stretch, gap: &Gap) -> Cause {
+    fn cause(&self, pause: Stretch, gap: &Gap) -> GapCause {
         if let Some(missed) = self.hole(pause) {
-            return Cause::Hole { missed };
+            return GapCause::Hole { missed };
         }
         let missing = gap.across.as_ref().map_or(0, |across| across.missing);
         if missing > 0 {
-            return Cause::Lost { packets: missing };
+            return GapCause::Lost { packets: missing };
         }
         if let Some((_, Some(shown))) = gap.clock {
             let held = pause.ns().saturating_sub(rounded(shown));
             if held > CLOCK_SLACK_NS.max(self.rtt_ns / 4) {
-                return Cause::HeldUp { ns: held };
+                return GapCause::HeldUp { ns: held };
             }
         }
         if gap.across.is_none() && self.like_timeout(pause.ns()) {
-            return Cause::LikeTimeout;
+            return GapCause::LikeTimeout;
         }
-        Cause::Silent
+        GapCause::Silent
     }
 
     /// Bytes that were missing within the pause and came at its end at the latest.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 use whyslow_model::Wall;
 
-use super::Cause;
+use super::SynFate;
 use crate::event::{Ending, EndingKind, Unanswered};
 use crate::handshake::{Blame, Bounds, Handshake, Phases, Shares, VantagePoint};
 
@@ -102,7 +102,7 @@ pub struct UnansweredDocument {
     retries: u32,
     /// When an answer came after all.
     answered: Option<Wall>,
-    cause: Cause,
+    cause: SynFate,
 }
 
 impl From<&Unanswered> for UnansweredDocument {

@@ -13,10 +13,11 @@ use crate::event::Unanswered;
 /// Clients of one server that are told apart.
 const CLIENTS_MAX: usize = 256;
 
-/// What the packets alone say of why no SYN-ACK came.
+/// What became of a SYN without a SYN-ACK, as far as the packets alone say; with what the kernel
+/// knows, [`crate::cause::Cause`] says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum SynFate {
     /// A reset came back: nobody listens there, or a firewall refuses.
     Refused,
     /// A SYN-ACK was seen, and SYNs came again: it is lost on the way back.
@@ -26,7 +27,7 @@ pub enum Cause {
     Silence,
 }
 
-impl Cause {
+impl SynFate {
     /// The word in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,13 +49,13 @@ impl Cause {
 
 impl Unanswered {
     /// What the packets alone say of why.
-    pub const fn cause(&self) -> Cause {
+    pub const fn cause(&self) -> SynFate {
         if self.refused {
-            Cause::Refused
+            SynFate::Refused
         } else if self.syn_ack_lost {
-            Cause::ReturnPath
+            SynFate::ReturnPath
         } else {
-            Cause::Silence
+            SynFate::Silence
         }
     }
 }
@@ -70,7 +71,7 @@ pub struct Silence {
     pub syns: u64,
     /// Those that were answered in the end.
     pub answered_late: u64,
-    /// Connections by cause, in the order of [`Cause`].
+    /// Connections by cause, in the order of [`SynFate`].
     pub causes: [u64; 3],
     /// Client addresses, up to 256.
     pub clients: usize,
@@ -84,10 +85,10 @@ pub struct Silence {
 
 impl Silence {
     /// The cause of most.
-    pub fn cause(&self) -> Cause {
-        let causes = [Cause::Refused, Cause::ReturnPath, Cause::Silence];
+    pub fn cause(&self) -> SynFate {
+        let causes = [SynFate::Refused, SynFate::ReturnPath, SynFate::Silence];
         let most = causes.into_iter().zip(self.causes).max_by_key(|(_, n)| *n);
-        most.map_or(Cause::Silence, |(cause, _)| cause)
+        most.map_or(SynFate::Silence, |(cause, _)| cause)
     }
 }
 

@@ -85,8 +85,8 @@ fn silences_are_told_by_server_with_their_cause() {
     let rows: Vec<_> =
         outcome.silences.iter().map(|s| (s.connections, s.syns, s.clients)).collect();
     assert_eq!(rows, [(5, 20, 5), (1, 4, 1)]);
-    assert_eq!(outcome.silences[0].cause(), Cause::Silence);
-    assert_eq!(outcome.silences[1].cause(), Cause::Refused);
+    assert_eq!(outcome.silences[0].cause(), SynFate::Silence);
+    assert_eq!(outcome.silences[1].cause(), SynFate::Refused);
     let sentence = headline(&outcome, |_| String::new());
     assert_eq!(sentence, "No handshake: 6 connections were tried and got no answer.");
 }
