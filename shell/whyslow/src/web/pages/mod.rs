@@ -11,6 +11,7 @@ mod handlers;
 pub mod keys;
 pub mod model;
 pub mod overview;
+mod plane;
 pub mod query;
 pub mod run;
 pub mod service;

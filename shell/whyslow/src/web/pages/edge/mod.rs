@@ -18,18 +18,20 @@ use maud::{Markup, html};
 use whyslow_edge::row::Row;
 use whyslow_model::reading::{Finding, Reading};
 
-use super::figures::{lasted, time, visible};
-use super::frame::{Frame, page, service_path, state};
+use super::figures::time;
+use super::frame::{Frame, page};
 use super::model::edge::bins::{Bin, bins, width_s};
 use super::model::edge::filter::{Field, Filter};
 use super::model::edge::kept;
-use super::model::edge::lead::{self, Lead, cells};
+use super::model::edge::lead::{self, cells};
 use super::model::edge::shared_traits::{Common, common};
 use super::model::edge::sources::Source;
 use super::model::edge::sum::{Sum, quantile_ms};
 use super::model::edge::tree::{Tree, tree};
 use super::model::edge::twins::{Compared, Twins, twins};
-use super::when::{Span, rfc3339};
+use super::model::lead::Lead;
+use super::plane;
+use super::when::Span;
 
 pub use handlers::router;
 pub use parts::names::Names;
@@ -116,7 +118,7 @@ impl Edge {
     pub fn page(&self, frame: &Frame<'_>, names: &Names<'_>) -> Markup {
         let span = frame.span;
         let content = html! {
-            (self.lead(span))
+            (plane::lead(&self.lead, "edge", span))
             (parts::chips(&self.filter, "/edge", span, names))
             (table::section(self, span))
             (charts::heat_section(self, span))
@@ -127,31 +129,6 @@ impl Edge {
             (sources::section(&self.sources, span))
         };
         page(frame, None, &content)
-    }
-
-    fn lead(&self, span: &Span) -> Markup {
-        let lead = &self.lead;
-        html! {
-            div.verdict data-state=(lead.state.word()) data-name="edge" {
-                p {
-                    (state(lead.state))
-                    @if lead.service.is_some() || lead.since_ms.is_some() {
-                        span.ink2 {
-                            @if let Some(service) = &lead.service {
-                                a href=(span.link(&service_path(service))) { (visible(service)) }
-                            }
-                            @if let Some(at) = lead.since_ms {
-                                @if lead.service.is_some() { ", " }
-                                "since " time datetime=(rfc3339(at)) { (span.clock_s(at)) }
-                                ", for " (lasted(span.now_ms - at))
-                            }
-                        }
-                    }
-                }
-                h1 { (visible(&lead.sentence)) }
-                @if !lead.more.is_empty() { p.lead { (lead.more.join(" ")) } }
-            }
-        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::web::pages::frame::{Frame, page, section};
+use crate::web::pages::frame::{Frame, page};
+use crate::web::pages::plane::lines;
 
 const CONFIG: &str = "edge:
   - name: lb1
@@ -37,9 +38,6 @@ const NGINX: &str = "access_log syslog:server=127.0.0.1:5514 combined;
 
 /// The page where no source is configured and nothing is stored.
 pub fn start(frame: &Frame<'_>) -> Markup {
-    let lines = |id: &str, heading: &str, note: &str, text: &str| {
-        section(id, heading, note, None, &html! { pre tabindex="0" { (text) } })
-    };
     let content = html! {
         div.verdict {
             p { span.ink2 { "No balancer is read yet." } }

@@ -10,29 +10,10 @@ use crate::web::pages::frame::Section;
 use crate::web::pages::model::edge::lead::tests::finding;
 use crate::web::pages::model::edge::sources::{Numbered, Rejects};
 use crate::web::pages::model::edge::tests::{key, row};
-use crate::web::pages::when::Asked;
-
-const HOSTILE: &str = "<script>alert(1)</script>\u{202e}\u{1b}[31m";
-
-fn span() -> Span {
-    let asked = Asked { from: Some("0".into()), to: Some("600000".into()), ..Asked::default() };
-    Span::new(&asked, 600_000)
-}
+use crate::web::pages::plane::tests::{HOSTILE, made_up, span};
 
 fn frame(span: &Span) -> Frame<'_> {
-    Frame {
-        title: "Edge",
-        section: Section::Edge,
-        span,
-        path: "/edge",
-        crumbs: Vec::new(),
-        here: "",
-        heading: "",
-        live: false,
-        vantage: "lon1",
-        banner: None,
-        scripts: &[],
-    }
+    made_up(span, Section::Edge)
 }
 
 const NAMES: Names<'static> = Names { network: &|_| String::new() };

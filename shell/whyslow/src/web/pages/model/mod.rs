@@ -4,6 +4,7 @@ pub mod before_after;
 pub mod bins;
 pub mod changes;
 pub mod edge;
+pub mod lead;
 pub mod standing;
 pub mod wire;
 

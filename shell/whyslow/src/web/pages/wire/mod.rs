@@ -16,15 +16,17 @@ use whyslow_model::reading::{Finding, Reading};
 use whyslow_wire::row::{Cell, Dimension, Totals};
 
 use super::edge::findings;
-use super::figures::{lasted, shortened, visible};
-use super::frame::{Frame, page, service_path, state};
+use super::figures::{shortened, visible};
+use super::frame::{Frame, page};
 use super::model::edge::lead::cells;
+use super::model::lead::Lead;
 use super::model::wire::filter::{Field, Filter};
-use super::model::wire::lead::{Facts, Lead, lead, worst_first};
+use super::model::wire::lead::{Facts, lead, worst_first};
 use super::model::wire::limits::Limits;
 use super::model::wire::rings::Ring;
 use super::model::wire::sum::{Capture, Line, Taken, lines, of};
-use super::when::{Span, escaped, rfc3339};
+use super::plane::{self, Chip};
+use super::when::{Span, escaped};
 use crate::storage::{WireEvent, WireEventPage};
 use crate::wire::evidence::TriggerStatus;
 
@@ -120,7 +122,7 @@ impl Wire {
     pub fn page(&self, frame: &Frame<'_>, names: Names<'_>) -> Markup {
         let span = frame.span;
         let content = html! {
-            (self.lead(span))
+            (plane::lead(&self.lead, "wire", span))
             (self.narrowed(span, names))
             (cohorts::section(self, span, names))
             (cohorts::servers(self, span))
@@ -136,34 +138,15 @@ impl Wire {
         page(frame, None, &content)
     }
 
-    fn lead(&self, span: &Span) -> Markup {
-        let lead = &self.lead;
-        html! {
-            div.verdict data-state=(lead.state.word()) data-name="wire" {
-                p {
-                    (state(lead.state))
-                    @if lead.service.is_some() || lead.since_ms.is_some() {
-                        span.ink2 {
-                            @if let Some(service) = &lead.service {
-                                a href=(span.link(&service_path(service))) { (visible(service)) }
-                            }
-                            @if let Some(at) = lead.since_ms {
-                                @if lead.service.is_some() { ", " }
-                                "since " time datetime=(rfc3339(at)) { (span.clock_s(at)) }
-                                ", for " (lasted(span.now_ms - at))
-                            }
-                        }
-                    }
-                }
-                h1 { (visible(&lead.sentence)) }
-                @if !lead.more.is_empty() { p.lead { (visible(&lead.more.join(" "))) } }
-            }
-        }
-    }
-
     /// The taps to choose from, and the filters in force, each a link that takes it away.
     fn narrowed(&self, span: &Span, names: Names<'_>) -> Markup {
         let chosen = self.filter.get(Field::Tap);
+        let others = self.filter.all().filter(|(field, _)| *field != Field::Tap);
+        let chips = others.map(|(field, value)| Chip {
+            words: field.words(),
+            value: value_words(field, value, names),
+            without: self.filter.without(field).path("/wire"),
+        });
         html! {
             @if self.seen.taps.len() > 1 {
                 nav.range.tabs aria-label="Tap" {
@@ -175,16 +158,7 @@ impl Wire {
                 }
             }
             @if !self.filter.is_whole() {
-                p.chips {
-                    span.meta { "Narrowed to" }
-                    @for (field, value) in self.filter.all().filter(|(field, _)| *field != Field::Tap) {
-                        a.btn href=(span.link(&self.filter.without(field).path("/wire"))) {
-                            (field.words()) " " b { (value_words(field, value, names)) }
-                            span aria-hidden="true" { " ×" } span.unseen { ", take it away" }
-                        }
-                    }
-                    a.meta href=(span.link("/wire")) { "Show all" }
-                }
+                (plane::chips(chips, "/wire", span))
                 @if self.all.is_none() {
                     p.note { "Windows tell servers, client networks, prefixes and reverse DNS apart, each by itself. Single handshakes tell all of them: those below fit." }
                 }

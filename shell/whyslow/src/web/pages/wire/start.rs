@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::web::pages::frame::{Frame, page, section};
+use crate::web::pages::frame::{Frame, page};
+use crate::web::pages::plane::lines;
 
 const CONFIG: &str = "wire:
   - interface: eth0
@@ -18,9 +19,6 @@ const FILE: &str = "whyslow wire capture.pcapng
 
 /// The page where nothing is recorded and nothing is stored.
 pub fn start(frame: &Frame<'_>) -> Markup {
-    let lines = |id: &str, heading: &str, note: &str, text: &str| {
-        section(id, heading, note, None, &html! { pre tabindex="0" { (text) } })
-    };
     let content = html! {
         div.verdict {
             p { span.ink2 { "No interface is recorded yet." } }

@@ -11,30 +11,11 @@ use crate::web::pages::frame::Section;
 use crate::web::pages::model::wire::ladder::tests::SLOW;
 use crate::web::pages::model::wire::limits::Limits;
 use crate::web::pages::model::wire::sum::tests::{totals, window};
-use crate::web::pages::when::Asked;
+use crate::web::pages::plane::tests::{HOSTILE, made_up, span};
 use crate::wire::evidence::{Became, Ends, FateCounts, Match, TriggerCounts};
 
-const HOSTILE: &str = "<script>alert(1)</script>\u{202e}\u{1b}[31m";
-
-fn span() -> Span {
-    let asked = Asked { from: Some("0".into()), to: Some("600000".into()), ..Asked::default() };
-    Span::new(&asked, 600_000)
-}
-
 fn frame(span: &Span) -> Frame<'_> {
-    Frame {
-        title: "Wire",
-        section: Section::Wire,
-        span,
-        path: "/wire",
-        crumbs: Vec::new(),
-        here: "",
-        heading: "",
-        live: false,
-        vantage: "lon1",
-        banner: None,
-        scripts: &[],
-    }
+    made_up(span, Section::Wire)
 }
 
 fn drawn(seen: Seen, filter: Filter) -> String {

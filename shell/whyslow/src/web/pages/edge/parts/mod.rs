@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use crate::web::pages::figures::{percent, shortened, visible};
 use crate::web::pages::model::edge::filter::{Field, Filter};
+use crate::web::pages::plane::{self, Chip};
 use crate::web::pages::when::Span;
 use names::Names;
 
@@ -22,20 +23,12 @@ pub(super) fn name(text: &str) -> String {
 
 /// The filters in force, each a link that takes it away.
 pub(super) fn chips(filter: &Filter, page: &str, span: &Span, names: &Names<'_>) -> Markup {
-    html! {
-        @if !filter.is_empty() {
-            p.chips {
-                span.meta { "Narrowed to" }
-                @for (field, value) in filter.all() {
-                    a.btn href=(span.link(&filter.without(field).path(page))) {
-                        (field.words()) " " b { (names.of(field, value)) }
-                        span aria-hidden="true" { " ×" } span.unseen { ", take it away" }
-                    }
-                }
-                a.meta href=(span.link(page)) { "Show all" }
-            }
-        }
-    }
+    let chips = filter.all().map(|(field, value)| Chip {
+        words: field.words(),
+        value: names.of(field, value),
+        without: filter.without(field).path(page),
+    });
+    html! { @if !filter.is_empty() { (plane::chips(chips, page, span)) } }
 }
 
 /// The row of a facet: a bar for its share of the slow, a tick for its share of what it is held

@@ -10,22 +10,8 @@ use super::sources::Source;
 use super::sum::Sum;
 use super::tree::Hot;
 use crate::web::pages::figures::{count, counted};
+use crate::web::pages::model::lead::Lead;
 use crate::web::pages::model::standing::State;
-
-/// What stands above everything else.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lead {
-    /// The state.
-    pub state: State,
-    /// Since when, of a finding.
-    pub since_ms: Option<i64>,
-    /// The service it is about, where a finding names one.
-    pub service: Option<String>,
-    /// The sentence.
-    pub sentence: String,
-    /// What else has to be known.
-    pub more: Vec<String>,
-}
 
 /// The lead: the worst open finding, or that nothing stands out, or what cannot be seen.
 pub fn lead(findings: &[Finding], cells: &[&Reading], sources: &[Source], all: &Sum) -> Lead {

@@ -10,6 +10,7 @@ use super::sum::{Capture, Line, float, most, quantile_ms, share};
 use crate::web::pages::figures::{counted, percent, time};
 use crate::web::pages::model::RUNS_TO_JUDGE;
 use crate::web::pages::model::edge::lead::{big, sorted};
+use crate::web::pages::model::lead::Lead;
 use crate::web::pages::model::standing::State;
 
 /// From which share of the slow handshakes on somebody is called the slow one.
@@ -18,21 +19,6 @@ const MOST: f64 = 0.5;
 const FEW: f64 = 0.1;
 /// Cohorts named as those that hold most of the slow ones.
 const NAMED: usize = 2;
-
-/// What stands above everything else.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lead {
-    /// The state.
-    pub state: State,
-    /// Since when, of a finding.
-    pub since_ms: Option<i64>,
-    /// The service it is about, where a finding names one.
-    pub service: Option<String>,
-    /// The sentence.
-    pub sentence: String,
-    /// What else has to be known.
-    pub more: Vec<String>,
-}
 
 /// What the lead is made from.
 #[derive(Clone, Copy, Debug)]
