@@ -134,6 +134,8 @@ fn made(
             file.write_all(text.as_bytes())?;
         }
         file.flush()?;
+        // So that the disk is not still busy with it while programs read it.
+        file.get_ref().sync_all()?;
         std::fs::rename(&part, &path)?;
     }
     Ok(path.display().to_string())
