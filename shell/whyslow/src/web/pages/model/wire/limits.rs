@@ -34,9 +34,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Those of the taps of these names. One that is not configured (any more) goes by what holds
-    /// where nothing is said.
+    /// Those of the taps of these names; of all configured ones where there are none, as before the
+    /// first window is closed. One that is not configured (any more) goes by what holds where
+    /// nothing is said.
     pub fn of(taps: &[String], configured: &[WireTap]) -> Self {
+        if taps.is_empty() && !configured.is_empty() {
+            let all: Vec<String> = configured.iter().map(|own| own.interface.clone()).collect();
+            return Self::of(&all, configured);
+        }
         let mut groups: Vec<Group> = Vec::new();
         for tap in taps {
             let own = configured.iter().find(|c| c.interface == *tap);
@@ -134,6 +139,8 @@ mod tests {
              times what 99 of 100 take at the same server, from 100 ms on."
         );
         assert_eq!(of(&["lo"], &own), of(&["lo"], &[]));
+        assert_eq!(of(&[], &own), eth0, "no window of any tap yet");
+        assert_eq!(of(&[], &[]), Limits::default());
         assert_eq!(Limits::default().lines(), of(&["lo"], &own).lines());
     }
 
